@@ -1,0 +1,30 @@
+# Everything a newcomer needs: `make demo` and `make test`, both as root on Debian 12 (or its like).
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test unit system lint bench setup clean
+
+setup:
+	@./setup.sh
+
+demo: setup
+	@./examples/demo.sh
+
+test: setup lint unit system
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+unit: setup
+	@$(BIN)/pytest -q tests/unit
+
+system: setup
+	@$(BIN)/pytest -q tests/system
+
+bench: setup
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs what Benito needs on a Debian-like host, quietly and only what is missing; safe to run again.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+packages=(qemu-system-x86 qemu-utils mmdebstrap nftables iproute2 openssh-client tcl
+          python3 python3-venv e2fsprogs zstd iputils-ping)
+missing=()
+for package in "${packages[@]}"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    [ "$(id -u)" = 0 ] || { say "must be root to install: ${missing[*]}"; exit 1; }
+    say "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
+        { cat "$log" >&2; say "apt could not install them (see above)"; exit 1; }
+    rm -f "$log"
+fi
+
+# The environment is made anew when what it is made from has changed.
+stamp=.venv/made-from
+wanted=$(sha256sum pyproject.toml setup.sh)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    say "preparing the Python environment"
+    [ -x .venv/bin/python ] || /usr/bin/python3 -m venv .venv
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
+        "pip>=25.1"
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable . --group dev
+    printf '%s\n' "$wanted" >"$stamp"
+fi
+
+# `benito` on the PATH, unless the name is taken by something that isn't ours.
+link=/usr/local/bin/benito
+if [ "$(id -u)" = 0 ] && { [ ! -e "$link" ] || [ -L "$link" ]; }; then
+    ln -sfn "$PWD/.venv/bin/benito" "$link"
+fi

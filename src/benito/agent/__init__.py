@@ -1,0 +1,1 @@
+"""Runs one pnode: init, agent and wire engine."""

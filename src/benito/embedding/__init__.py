@@ -1,0 +1,1 @@
+"""Where each node goes: packing, partitions, capacity. Pure."""

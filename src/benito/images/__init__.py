@@ -1,0 +1,1 @@
+"""Images: catalog, build, import, verification."""

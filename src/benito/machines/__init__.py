@@ -1,0 +1,1 @@
+"""One machine: its process and what happens inside it; knows no experiment."""

@@ -1,0 +1,1 @@
+"""Kernel objects and shaping; knows no experiment."""

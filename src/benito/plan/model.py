@@ -1,0 +1,217 @@
+"""What an agent is told: everything one pnode needs to run its part of an experiment, as data.
+
+A plan is JSON on the way (`encode`, `decode`), versioned, and holds no secret: private keys are named, never contained.
+Interface names are those inside the pnode's own network namespace: unique there, at most 15 characters.
+Units: delay in milliseconds, rates in kb/s (0 = unlimited), loss as a probability, memory in MiB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VERSION = 1
+
+CONTROL_UPLINK = "control0"
+"""The interface in a pnode that the substrate joins to the experiment's control network."""
+CONTROL_BRIDGE = "control"
+"""The pnode's bridge of its machines' control interfaces and the uplink."""
+UNDERLAY = "underlay0"
+"""The interface in a pnode that carries tunnels to the other pnodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Red:
+    """Random early detection; thresholds in packets."""
+
+    threshold: float = 5
+    max_threshold: float = 15
+    weight: float = 0.002
+    linterm: float = 10
+    mean_packet_size: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What a wire does to frames going one way: first the queue and rate, then loss, then the delay."""
+
+    delay_ms: float = 0.0
+    rate_kbps: int = 0
+    loss: float = 0.0
+    queue_limit: int = 50
+    """Packets (bytes when `queue_in_bytes`) that may wait for the rate; without a rate nothing waits."""
+    queue_in_bytes: bool = False
+    red: Red | None = None
+
+    @property
+    def shaped(self) -> bool:
+        """Whether frames come out otherwise than they went in."""
+        return bool(self.delay_ms or self.rate_kbps or self.loss)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Joins two interfaces and passes every Ethernet frame between them."""
+
+    name: str
+    a: str
+    b: str
+    forward: Direction = Direction()
+    """From a to b: what comes in from the device a leaves at the device b."""
+    backward: Direction = Direction()
+    lan: str = ""
+
+    @property
+    def shaped(self) -> bool:
+        """Whether either direction is shaped; an unshaped wire is the kernel's business alone."""
+        return self.forward.shaped or self.backward.shaped
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A switch of the named interfaces; passes link-local multicast (LLDP and its like) too."""
+
+    name: str
+    ports: tuple[str, ...]
+    lan: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A pair of virtual interfaces: `name` for a wire's end, `peer` a bridge's port."""
+
+    name: str
+    peer: str
+    lan: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Another pnode's end of a tunnel and the MAC addresses behind it."""
+
+    address: str
+    macs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A VXLAN interface with static forwarding entries."""
+
+    name: str
+    vni: int
+    remotes: tuple[Remote, ...]
+    lan: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Underlay:
+    """This pnode's address on the network that joins the pnodes."""
+
+    address: str
+    prefix: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """An interface of a machine on an experimental LAN; `name` is its tap in the pnode."""
+
+    name: str
+    lan: str
+    port: int
+    mac: str
+    address: str | None
+    prefix: int
+    large_frames: bool = False
+    """Whether the guest may hand over frames larger than the MTU (segmentation offload)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlNic:
+    """A machine's interface on the control network; `name` is its tap in the pnode."""
+
+    name: str
+    mac: str
+    address: str
+    prefix: int
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A static route inside a machine."""
+
+    destination: str
+    """CIDR."""
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's login on a machine, with password-less sudo."""
+
+    name: str
+    keys: tuple[str, ...]
+    """Public keys, one authorized_keys line each. The account `root` gets all of them besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The image a machine runs: its name in the catalog and the digest that the catalog had when the plan was made."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One node of this pnode."""
+
+    node: str
+    kind: str
+    image: Image
+    memory_mib: int
+    cpus: int
+    control: ControlNic
+    nics: tuple[Nic, ...] = ()
+    routes: tuple[Route, ...] = ()
+    forwarding: bool = False
+    """Whether the machine forwards between its interfaces."""
+    start_command: str | None = None
+    host_key: str = ""
+    """Name of the machine's ssh host key among the experiment's secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class PnodePlan:
+    """One pnode's part of an experiment."""
+
+    experiment: str
+    """`PID/EID`."""
+    pnode: str
+    incarnation: int
+    underlay: Underlay
+    machines: tuple[Machine, ...]
+    accounts: tuple[Account, ...] = ()
+    hosts: str = ""
+    """The hosts file of every node."""
+    bridges: tuple[Bridge, ...] = ()
+    patches: tuple[Patch, ...] = ()
+    wires: tuple[Wire, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
+    version: int = VERSION
+
+
+def encode(plan: PnodePlan) -> bytes:
+    """Return the plan as indented JSON, the same bytes for the same plan."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
+
+
+def decode(data: bytes) -> PnodePlan:
+    """Read a plan back; ValueError (msgspec.ValidationError) when it isn't one of this version."""
+    import msgspec
+
+    plan = msgspec.json.decode(data, type=PnodePlan)
+    if plan.version != VERSION:
+        raise ValueError(f"plan version {plan.version} is not {VERSION}")
+    return plan

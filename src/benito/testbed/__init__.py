@@ -1,0 +1,1 @@
+"""Experiments: life cycle, store, allocations, names, access."""

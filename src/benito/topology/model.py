@@ -1,0 +1,194 @@
+"""What the experimenter asked for, whatever language it was written in.
+
+TopDL's model is the common one: nodes have interfaces, an interface joins a LAN (TopDL: substrate), and a link is a
+LAN of two. Everything the file says is kept, known or not: attributes by name, statements that no stage acts on as
+`Recorded`. Values are frozen; changes make new topologies (`dataclasses.replace`).
+
+Units everywhere: delay in milliseconds, bandwidth in kb/s (1 kb = 1000 bits, 0 = unlimited), loss as a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from benito.errors import Fault, Where
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class LanKind(StrEnum):
+    """How the file made it; a link is a LAN of exactly two."""
+
+    LINK = "link"
+    LAN = "lan"
+
+
+class Routing(StrEnum):
+    """Who fills the nodes' routing tables (NS: `$ns rtproto`)."""
+
+    NONE = "none"
+    STATIC = "static"
+    MANUAL = "manual"
+    SESSION = "session"
+
+
+class Discipline(StrEnum):
+    """How a queue drops packets when it fills."""
+
+    DROPTAIL = "droptail"
+    RED = "red"
+    GRED = "gred"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The queue in front of a member's shaped direction towards the LAN (defaults: Emulab's `ns2ir`)."""
+
+    discipline: Discipline = Discipline.DROPTAIL
+    limit: int = 50
+    """Packets, or bytes when `in_bytes`."""
+    in_bytes: bool = False
+    threshold: float = 5
+    max_threshold: float = 15
+    weight: float = 0.002
+    linterm: float = 10
+    mean_packet_size: int = 500
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What one direction between a member and its LAN does to packets."""
+
+    delay_ms: float = 0.0
+    bandwidth_kbps: int = 0
+    loss: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A node's port on a LAN. Its port number is its place in `Node.interfaces`."""
+
+    lan: str
+    name: str = ""
+    """As the file names it (TopDL `eth0`); empty when it doesn't."""
+    address: str | None = None
+    """IPv4 address; None until the file or the addressing rule gives one."""
+    outward: Shape = Shape()
+    """From the member into the LAN."""
+    inward: Shape = Shape()
+    """From the LAN to the member."""
+    queue: Queue = Queue()
+    attributes: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of the experiment."""
+
+    name: str
+    interfaces: tuple[Interface, ...] = ()
+    os: str | None = None
+    """Image name as written (NS `tb-set-node-os`, TopDL attribute `osid`)."""
+    hardware: str | None = None
+    kind: str = "qemu"
+    """`qemu`, `container` or `physical`."""
+    start_command: str | None = None
+    """As the person wrote it, given to a shell."""
+    failure_action: str | None = None
+    """`fatal`, `nonfatal` or `ignore`; None when the file is silent (Emulab's default is fatal)."""
+    partition: int | None = None
+    attributes: Mapping[str, str] = EMPTY
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One end of a LAN."""
+
+    node: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lan:
+    """A link or LAN; members in the order in which they were joined."""
+
+    name: str
+    members: tuple[Member, ...]
+    kind: LanKind = LanKind.LAN
+    netmask: str | None = None
+    """Dotted; None until the file or the addressing rule gives one."""
+    attributes: Mapping[str, str] = EMPTY
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManualRoute:
+    """A route the file asks for (NS: `$node add-route`)."""
+
+    node: str
+    destination: str
+    """Name of a node or LAN, or `link src dst` resolved to a LAN's name."""
+    next_hop: str
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to happen at a time after swap-in (NS: `$ns at`)."""
+
+    time_s: float
+    target: str
+    action: str
+    arguments: tuple[str, ...] = ()
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A command that events can start on a node (NS: program agents)."""
+
+    name: str
+    node: str
+    command: str
+    attributes: Mapping[str, str] = EMPTY
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A statement that is kept as it is because no stage acts on it yet."""
+
+    feature: str
+    arguments: tuple[str, ...] = ()
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """One experiment as asked for. Node and LAN names are unique; every member names an existing interface."""
+
+    nodes: tuple[Node, ...]
+    lans: tuple[Lan, ...]
+    routing: Routing = Routing.NONE
+    routes: tuple[ManualRoute, ...] = ()
+    costs: Mapping[tuple[str, str], float] = MappingProxyType({})
+    """(LAN, node) -> cost of sending from that node into that LAN; 1 where silent."""
+    events: tuple[Event, ...] = ()
+    programs: tuple[Program, ...] = ()
+    recorded: tuple[Recorded, ...] = ()
+    attributes: Mapping[str, str] = EMPTY
+    numbering: tuple[str, ...] = ()
+    """LAN names in the order in which Emulab numbers them; empty where the language has no such order."""
+    warnings: tuple[Fault, ...] = field(default=(), compare=False)
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name; KeyError where there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
