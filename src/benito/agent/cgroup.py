@@ -1,0 +1,168 @@
+"""Control groups, version 1 or 2: what bounds, counts and marks an experiment's processes.
+
+A group is named by a path below Benito's root, such as `benito/<hash>/pnode-0000/m3`. Under version 2 a group with
+subgroups holds no process itself, so processes go to leaves only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benito.errors import HostError
+
+MOUNT = Path("/sys/fs/cgroup")
+CONTROLLERS = ("memory", "cpu", "pids")
+SETTLE_S = 5.0
+"""How long killed processes may take to leave their group."""
+
+
+def unified() -> bool:
+    """Whether this host has version 2 alone."""
+    return (MOUNT / "cgroup.controllers").exists()
+
+
+def roots() -> tuple[Path, ...]:
+    """The hierarchies that Benito uses: one under version 2, one a controller under version 1."""
+    if unified():
+        return (MOUNT,)
+    return tuple(MOUNT / name for name in CONTROLLERS if (MOUNT / name / "cgroup.procs").exists())
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a group; 0 leaves a resource unbounded."""
+
+    memory_mib: int = 0
+    cpus: float = 0.0
+    processes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group, in every hierarchy in use."""
+
+    path: str
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Its folder in each hierarchy; writing a pid to each one's `cgroup.procs` moves the process."""
+        return tuple(root / self.path for root in roots())
+
+    def child(self, name: str) -> Group:
+        """The group of that name inside this one."""
+        return Group(f"{self.path}/{name}")
+
+    def create(self, limits: Limits | None = None) -> None:
+        """Make it, and its parents, and set its limits; fine when it exists. HostError when the kernel refuses."""
+        try:
+            for root in roots():
+                self._make(root)
+            if limits:
+                self._limit(limits)
+        except OSError as error:
+            raise HostError(f"can't make the control group {self.path}: {error}", hint="see `benito doctor`") from error
+
+    def _make(self, root: Path) -> None:
+        folder = root
+        for part in Path(self.path).parts:
+            if root == MOUNT:
+                _delegate(folder)
+            folder = folder / part
+            folder.mkdir(exist_ok=True)
+
+    def _limit(self, limits: Limits) -> None:
+        period = 100_000
+        quota = int(limits.cpus * period) if limits.cpus else -1
+        memory = limits.memory_mib << 20 if limits.memory_mib else -1
+        if unified():
+            settings = {
+                "memory.max": str(memory) if memory > 0 else "max",
+                "cpu.max": f"{quota if quota > 0 else 'max'} {period}",
+                "pids.max": str(limits.processes or "max"),
+            }
+            for name, value in settings.items():
+                _write(MOUNT / self.path / name, value)
+            return
+        _write(MOUNT / "memory" / self.path / "memory.limit_in_bytes", str(memory))
+        _write(MOUNT / "cpu" / self.path / "cpu.cfs_quota_us", str(quota))
+        _write(MOUNT / "pids" / self.path / "pids.max", str(limits.processes or "max"))
+
+    def pids(self) -> set[int]:
+        """Processes in it and in every group below it, as this PID namespace numbers them."""
+        found: set[int] = set()
+        for folder in self.folders:
+            for procs in folder.rglob("cgroup.procs"):
+                with contextlib.suppress(OSError):
+                    found.update(int(line) for line in procs.read_text().split())
+        return found - {0}
+
+    def kill(self) -> None:
+        """Kill every process in it and wait until they are gone; HostError when they don't go."""
+        deadline = time.monotonic() + SETTLE_S
+        while pids := self.pids():
+            descriptors = []
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    descriptors.append(os.pidfd_open(pid))
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise HostError(f"processes {sorted(pids)} of the control group {self.path} don't end")
+            for descriptor in descriptors:
+                _await_end(descriptor, deadline)
+
+    def remove(self) -> None:
+        """Remove it and every group below it; processes in it are killed. Fine when it doesn't exist."""
+        self.kill()
+        for folder in self.folders:
+            for below in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+                _remove_folder(below)
+            _remove_folder(folder)
+
+    def memory_mib(self) -> float:
+        """Memory that its processes use now, page cache included; 0 where it isn't counted."""
+        name = "memory.current" if unified() else "memory.usage_in_bytes"
+        root = MOUNT if unified() else MOUNT / "memory"
+        with contextlib.suppress(OSError, ValueError):
+            return int((root / self.path / name).read_text()) / (1 << 20)
+        return 0.0
+
+
+def _delegate(folder: Path) -> None:
+    """Version 2: let the groups below use our controllers, those of them that the folder itself has."""
+    offered = (folder / "cgroup.controllers").read_text().split()
+    enabled = (folder / "cgroup.subtree_control").read_text().split()
+    wanted = [f"+{name}" for name in CONTROLLERS if name in offered and name not in enabled]
+    if wanted:
+        (folder / "cgroup.subtree_control").write_text(" ".join(wanted))
+
+
+def _write(path: Path, value: str) -> None:
+    """Set one limit where the kernel has it."""
+    if path.exists():
+        path.write_text(value)
+
+
+def _await_end(descriptor: int, deadline: float) -> None:
+    import select
+
+    select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+    os.close(descriptor)
+
+
+def _remove_folder(folder: Path) -> None:
+    """rmdir, with a little patience: a group stays busy for a moment after its last process."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

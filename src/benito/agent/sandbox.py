@@ -1,0 +1,82 @@
+"""The walls of a pnode: namespaces of its own and the few mounts that make them a separate host.
+
+Linux only, through the C library: Python 3.11 has neither unshare nor mount.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+MS_BIND, MS_REC, MS_SLAVE = 4096, 16384, 1 << 19
+
+PROPER = MS_NOSUID | MS_NODEV | MS_NOEXEC
+
+RUNTIME = Path("/run/benito")
+"""Where a sandbox finds what is bound into it, whatever the paths outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A host folder made visible inside as `/run/benito/<name>`."""
+
+    source: Path
+    name: str
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def unshare(flags: int) -> None:
+    """Leave the named namespaces of the parent; OSError says why not."""
+    if _libc().unshare(flags):
+        number = ctypes.get_errno()
+        raise OSError(number, f"unshare: {os.strerror(number)}")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int = 0, options: str | None = None) -> None:
+    """mount(2); OSError names the target."""
+    encoded = [None if text is None else text.encode() for text in (source, target, kind)]
+    data = None if options is None else options.encode()
+    if _libc().mount(*encoded, ctypes.c_ulong(flags), data):
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount {source} on {target}: {os.strerror(number)}", target)
+
+
+def furnish(name: str, binds: Iterable[Bind], network: bool) -> None:
+    """Give the new mount namespace its own /proc, /sys and /run; called once, by the sandbox's first process.
+
+    Mounts are slaves of the host's: what the host unmounts later goes away here too, nothing made here goes out.
+    """
+    socket.sethostname(name)
+    mount("none", "/", None, MS_SLAVE | MS_REC)
+    mount("proc", "/proc", "proc", PROPER)
+    if network:
+        _own_sysfs()
+    sources = [(bind, os.open(bind.source, os.O_PATH)) for bind in binds]
+    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m")
+    for bind, descriptor in sources:
+        target = RUNTIME / bind.name
+        target.mkdir(parents=True)
+        mount(f"/proc/self/fd/{descriptor}", str(target), None, MS_BIND | MS_REC)
+        os.close(descriptor)
+
+
+def _own_sysfs() -> None:
+    """A sysfs that shows this network namespace's interfaces, with the host's cgroup mounts put back below it."""
+    cgroups = os.open("/sys/fs/cgroup", os.O_PATH)
+    mount("sysfs", "/sys", "sysfs", PROPER)
+    mount(f"/proc/self/fd/{cgroups}", "/sys/fs/cgroup", None, MS_BIND | MS_REC)
+    os.close(cgroups)
