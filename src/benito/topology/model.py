@@ -19,6 +19,11 @@ from benito.errors import Fault, Where
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
+def _empty() -> Mapping[str, str]:
+    """Return EMPTY: Python 3.11 takes no unhashable value for a field's default."""
+    return EMPTY
+
+
 class LanKind(StrEnum):
     """How the file made it; a link is a LAN of exactly two."""
 
@@ -82,7 +87,7 @@ class Interface:
     inward: Shape = Shape()
     """From the LAN to the member."""
     queue: Queue = Queue()
-    attributes: Mapping[str, str] = EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class Node:
     failure_action: str | None = None
     """`fatal`, `nonfatal` or `ignore`; None when the file is silent (Emulab's default is fatal)."""
     partition: int | None = None
-    attributes: Mapping[str, str] = EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_empty)
     where: Where | None = None
 
 
@@ -122,7 +127,7 @@ class Lan:
     kind: LanKind = LanKind.LAN
     netmask: str | None = None
     """Dotted; None until the file or the addressing rule gives one."""
-    attributes: Mapping[str, str] = EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_empty)
     where: Where | None = None
 
 
@@ -155,7 +160,7 @@ class Program:
     name: str
     node: str
     command: str
-    attributes: Mapping[str, str] = EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_empty)
     where: Where | None = None
 
 
@@ -176,12 +181,12 @@ class Topology:
     lans: tuple[Lan, ...]
     routing: Routing = Routing.NONE
     routes: tuple[ManualRoute, ...] = ()
-    costs: Mapping[tuple[str, str], float] = MappingProxyType({})
+    costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(LAN, node) -> cost of sending from that node into that LAN; 1 where silent."""
     events: tuple[Event, ...] = ()
     programs: tuple[Program, ...] = ()
     recorded: tuple[Recorded, ...] = ()
-    attributes: Mapping[str, str] = EMPTY
+    attributes: Mapping[str, str] = field(default_factory=_empty)
     numbering: tuple[str, ...] = ()
     """LAN names in the order in which Emulab numbers them; empty where the language has no such order."""
     warnings: tuple[Fault, ...] = field(default=(), compare=False)
