@@ -24,6 +24,7 @@ from typing import Any
 from benito.errors import BenitoError
 from benito.network import namespaces
 from benito.network.interfaces import netlink, read_links
+from benito.run import checked
 
 RUN = Path("/run/benito")
 """Where the host's previous settings are kept: as the settings themselves, it doesn't outlive a reboot."""
@@ -76,10 +77,10 @@ def refresh(run: Path = RUN) -> None:
     with _locked(run):
         present = uplinks()
         if present:
-            namespaces.run(["nft", "-f", "-"], stdin=ruleset(present))
+            checked(["nft", "-f", "-"], stdin=ruleset(present))
         elif shutil.which("nft"):
             with contextlib.suppress(BenitoError):
-                namespaces.run(["nft", "delete", "table", "inet", TABLE])
+                checked(["nft", "delete", "table", "inet", TABLE])
         if any(uplink.internet for uplink in present):
             _forward(run)
         else:
@@ -138,13 +139,13 @@ def forward_obstacle() -> str | None:
     An accept of ours can't override it: every chain at the hook has its say.
     """
     with contextlib.suppress(BenitoError, ValueError):
-        obstacle = _nft_obstacle(json.loads(namespaces.run(["nft", "-j", "list", "ruleset"]))["nftables"])
+        obstacle = _nft_obstacle(json.loads(checked(["nft", "-j", "list", "ruleset"]))["nftables"])
         if obstacle:
             return obstacle
     for program in ("iptables-legacy-save", "iptables-save"):
         if shutil.which(program):
             with contextlib.suppress(BenitoError):
-                if re.search(r"^:FORWARD (DROP|REJECT)", namespaces.run([program, "-t", "filter"]), re.MULTILINE):
+                if re.search(r"^:FORWARD (DROP|REJECT)", checked([program, "-t", "filter"]), re.MULTILINE):
                     return f"iptables' chain FORWARD has the policy DROP ({program})"
     return None
 
@@ -199,7 +200,7 @@ def _restore(run: Path) -> None:
 def _others_forward() -> bool:
     """Whether somebody else has come to rely on forwarding since (a container engine: it switches it on, too)."""
     with contextlib.suppress(BenitoError):
-        return "masquerade" in namespaces.run(["nft", "list", "ruleset"]).casefold()
+        return "masquerade" in checked(["nft", "list", "ruleset"]).casefold()
     return False
 
 

@@ -24,6 +24,7 @@ from benito.errors import HostError
 from benito.network import host, namespaces
 from benito.network.interfaces import MTU, Interfaces, Link, hush, netlink, read_links
 from benito.plan.model import CONTROL_BRIDGE, CONTROL_UPLINK, UNDERLAY
+from benito.run import checked
 
 PREFIX = "benito-"
 """What the names of hubs' namespaces begin with, so that a sweep finds them."""
@@ -172,7 +173,7 @@ def hubs() -> list[Hub]:
 
 
 def _set_rules(plan: HubPlan) -> None:
-    namespaces.run(["nsenter", f"--net={namespaces.path_of(plan.name)}", "nft", "-f", "-"], stdin=ruleset(plan))
+    checked(["nsenter", f"--net={namespaces.path_of(plan.name)}", "nft", "-f", "-"], stdin=ruleset(plan))
 
 
 def ruleset(plan: HubPlan) -> str:

@@ -1,4 +1,4 @@
-"""Network namespaces: making, entering and removing them, and the programs that are run inside.
+"""Network namespaces: making, entering and removing them.
 
 Entering a namespace moves the calling thread only, for as long as the `with` block lasts. pyroute2's handles belong to
 the namespace (and the thread) that opened them, so that one opened inside goes on speaking of the inside.
@@ -9,15 +9,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from benito.errors import HostError
 
 RUN = Path("/run/netns")
-TIMEOUT = 30.0
 
 _CLONE_NEWNET = 0x40000000
 _MS_BIND = 4096
@@ -125,22 +123,6 @@ def quiet() -> None:
     write_sysctl("net/ipv6/conf/default/disable_ipv6", 1)
     for table in ("iptables", "ip6tables", "arptables"):
         write_sysctl(f"net/bridge/bridge-nf-call-{table}", 0)
-
-
-def run(command: Sequence[str], *, stdin: str = "") -> str:
-    """Run a program in the current namespace and return its output; HostError with what it said when it fails."""
-    try:
-        done = subprocess.run(
-            list(command), input=stdin, capture_output=True, text=True, timeout=TIMEOUT, check=False, close_fds=True
-        )
-    except FileNotFoundError as error:
-        raise HostError(f"the program {command[0]} is missing", hint=f"install it: apt install {command[0]}") from error
-    except subprocess.TimeoutExpired as error:
-        raise HostError(f"{command[0]} did not end within {TIMEOUT:.0f} s") from error
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise HostError(f"{' '.join(command)}: {said[0] if said else f'exit status {done.returncode}'}")
-    return done.stdout
 
 
 def _share(folder: Path) -> None:

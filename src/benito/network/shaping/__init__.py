@@ -1,1 +1,1 @@
-"""The two ways to shape a wire: the kernel's netem and a userspace engine."""
+"""Shaping of wires: two backends of one meaning, the kernel's netem and a userspace engine."""
