@@ -88,6 +88,17 @@ class Interface:
     """From the LAN to the member."""
     queue: Queue = Queue()
     attributes: Mapping[str, str] = field(default_factory=_empty)
+    where: Where | None = None
+    """Where the file gives the address, if it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """Something to install on a node before its start command: a package, or an archive to unpack (TopDL: software)."""
+
+    location: str
+    install: str | None = None
+    """Directory to unpack into; None for a package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,9 @@ class Node:
     partition: int | None = None
     attributes: Mapping[str, str] = field(default_factory=_empty)
     where: Where | None = None
+    startup: str | None = None
+    """Emulab's older start command (`tb-set-node-startup`): run at boot, its exit code is not reported."""
+    software: tuple[Software, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +158,21 @@ class ManualRoute:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something to happen at a time after swap-in (NS: `$ns at`)."""
+    """Something to happen at a time after swap-in (NS: `$ns at`), or when its timeline or sequence runs.
+
+    Actions are Emulab's event types in lower case; arguments are `KEY=value` as its event system carries them, with
+    bandwidth in kb/s, delay in ms and loss as a probability.
+    """
 
     time_s: float
     target: str
     action: str
     arguments: tuple[str, ...] = ()
     where: Where | None = None
+    parent: str = ""
+    """The timeline or sequence that it belongs to; events of a sequence follow each other and have no time."""
+    trigger: str = "timer"
+    """`timer`, or `swapout` for an event that happens just before swap-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +210,15 @@ class Topology:
     recorded: tuple[Recorded, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=_empty)
     numbering: tuple[str, ...] = ()
-    """LAN names in the order in which Emulab numbers them; empty where the language has no such order."""
+    """LAN names in the order in which Emulab numbers them; empty where the language has no such order.
+
+    Names without a LAN here are LANs that the file left without members: they take a number too.
+    """
     warnings: tuple[Fault, ...] = field(default=(), compare=False)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Event groups: name -> names of what an event to the group goes to."""
+    environment: Mapping[str, str] = field(default_factory=_empty)
+    """Environment of the program agents (NS: the array `opt`)."""
 
     def node(self, name: str) -> Node:
         """Return the node of that name; KeyError where there is none."""
