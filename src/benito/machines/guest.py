@@ -1,0 +1,207 @@
+"""What happens inside a node: its configuration as one archive, brought in by one call and kept there.
+
+The archive holds plain files (`etc/hosts`, keys, ...) and, under `var/lib/benito`, two scripts and `facts`, the plan's
+words for them in shell syntax. `apply` sets what isn't a file (addresses, routes, accounts, clock); `start` reports
+`booted` and runs the start command. The node itself runs both again at each later boot.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import tarfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from secrets import token_hex
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from benito.errors import InputError, NodeError
+from benito.machines.guest_agent import GuestAgent
+from benito.plan.model import Account, Machine
+
+HOME = "/var/lib/benito"
+"""The folder inside a node that holds what Benito keeps there."""
+LOGS = "/var/benito/log"
+FIRST_UID = 20001
+"""User id of the first account; the others follow."""
+
+_ACCOUNT_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.IGNORECASE)
+_BRING_IN = (
+    f"umask 022; [ -d {HOME} ] || mkdir -p {HOME} && cat > {HOME}/configuration.new && "
+    f"mv {HOME}/configuration.new {HOME}/configuration.tar && tar -xpf {HOME}/configuration.tar -C / && "
+    f'exec /bin/sh {HOME}/apply first "$1" "$2"'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """A machine's ssh host key, both halves as OpenSSH writes them."""
+
+    private: str
+    public: str
+
+    @property
+    def kind(self) -> str:
+        """`ed25519`, `rsa` or `ecdsa`, as in the key's file name."""
+        name = self.public.split(" ", 1)[0]
+        return "ecdsa" if name.startswith("ecdsa-") else name.removeprefix("ssh-")
+
+
+@dataclass(frozen=True, slots=True)
+class BootState:
+    """What a node has reported since its present boot; None: not yet."""
+
+    boot_id: str | None = None
+    start_exit: int | None = None
+
+
+def machine_uuid(experiment: str, node: str) -> UUID:
+    """Return the node's UUID, the same at every swap-in: SMBIOS shows it, and the machine-id is made of it."""
+    return uuid5(NAMESPACE_URL, f"benito:{experiment.lower()}/{node.lower()}")
+
+
+def configuration(
+    machine: Machine, accounts: Sequence[Account], hosts: str, host_keys: Sequence[HostKey], experiment: str
+) -> bytes:
+    """Return the archive that makes a fresh machine the node of the plan; the same bytes for the same arguments.
+
+    It holds the private host keys: keep it as secret as those. InputError when an account's name can't be one.
+    """
+    bad = [account.name for account in accounts if not _ACCOUNT_NAME.fullmatch(account.name)]
+    if bad:
+        raise InputError(f"'{bad[0]}' cannot be an account on {machine.node}", hint="letters, digits, '_', '.', '-'")
+    people = [account for account in accounts if account.name != "root"]
+    archive = _Archive()
+    _add_names(archive, machine, hosts, experiment)
+    for key in host_keys:
+        path = f"etc/ssh/ssh_host_{key.kind}_key"
+        archive.file(path, _ending(key.private), mode=0o600)
+        archive.file(f"{path}.pub", _ending(key.public))
+    _add_accounts(archive, accounts, people)
+    archive.folder("var/lib/benito")
+    for script in ("apply", "start"):
+        archive.file(f"var/lib/benito/{script}", files("benito.machines").joinpath(f"inside/{script}").read_text())
+    # The start command may hold what is nobody else's business.
+    archive.file("var/lib/benito/facts", facts(machine, people, experiment), mode=0o600)
+    archive.folder("var/benito/log")
+    archive.link("var/containers/log", "../benito/log")
+    return archive.close()
+
+
+def facts(machine: Machine, people: Sequence[Account], experiment: str) -> str:
+    """Return the plan's words for the scripts: assignments and functions in POSIX shell."""
+    interfaces = [(machine.control.mac, f"{machine.control.address}/{machine.control.prefix}")]
+    interfaces += [(nic.mac, f"{nic.address}/{nic.prefix}" if nic.address else "") for nic in machine.nics]
+    routes = [f"route replace {route.destination} via {route.via}" for route in machine.routes]
+    if machine.control.gateway:
+        routes.insert(0, f"route replace default via {machine.control.gateway}")
+    variables = {
+        "node": machine.node,
+        "experiment": experiment,
+        "machine_id": machine_uuid(experiment, machine.node).hex,
+        "forwarding": str(int(machine.forwarding)),
+        "expected_interfaces": str(len(interfaces)),
+        "routes": "".join(f"{route}\n" for route in routes),
+        "user": people[0].name if people else "root",
+        "start_command": machine.start_command or "",
+    }
+    lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    lines += ["address_of() {", "    case $1 in"]
+    lines += [f"        {mac.lower()}) address={shlex.quote(address)} ;;" for mac, address in interfaces]
+    lines += ["        *) return 1 ;;", "    esac", "}", "make_accounts() {"]
+    lines += [f"    account {shlex.quote(person.name)} {FIRST_UID + i}" for i, person in enumerate(people)]
+    lines += ["    :", "}", ""]
+    return "\n".join(lines)
+
+
+def _add_names(archive: _Archive, machine: Machine, hosts: str, experiment: str) -> None:
+    archive.file("etc/hostname", f"{machine.node}\n")
+    archive.file("etc/hosts", _ending(hosts) if hosts else "127.0.0.1 localhost\n")
+    gateway = machine.control.gateway
+    archive.file("etc/resolv.conf", f"nameserver {gateway}\noptions timeout:2\n" if gateway else "")
+    project, _, name = experiment.partition("/")
+    words = {"PID": project, "EID": name, "NODE": machine.node}
+    archive.folder("etc/benito")
+    archive.file("etc/benito/node", "".join(f"{word}={shlex.quote(value)}\n" for word, value in words.items()))
+
+
+def _add_accounts(archive: _Archive, accounts: Iterable[Account], people: Sequence[Account]) -> None:
+    # Each key once, in the order of the accounts.
+    everyone = dict.fromkeys(key for account in accounts for key in account.keys)
+    archive.folder("root/.ssh", mode=0o700)
+    archive.file("root/.ssh/authorized_keys", "".join(map(_ending, everyone)), mode=0o600)
+    for number, person in enumerate(people):
+        owner, home = FIRST_UID + number, f"home/{person.name}"
+        archive.folder(home, owner=owner)
+        archive.folder(f"{home}/.ssh", mode=0o700, owner=owner)
+        archive.file(f"{home}/.ssh/authorized_keys", "".join(map(_ending, person.keys)), mode=0o600, owner=owner)
+    rules = "".join(f"{person.name} ALL=(ALL:ALL) NOPASSWD: ALL\n" for person in people)
+    archive.file("etc/sudoers.d/benito", rules, mode=0o440)
+
+
+def _ending(text: str) -> str:
+    return text.rstrip("\n") + "\n"
+
+
+class _Archive:
+    """A tar archive of small files, dated 1970, owned by number."""
+
+    def __init__(self) -> None:
+        self._buffer = io.BytesIO()
+        self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115
+
+    def file(self, path: str, text: str, *, mode: int = 0o644, owner: int = 0) -> None:
+        # Surrogates stand for bytes of the experiment's file that are no UTF-8.
+        data = text.encode(errors="surrogateescape")
+        member = self._member(path, tarfile.REGTYPE, mode, owner)
+        member.size = len(data)
+        self._tar.addfile(member, io.BytesIO(data))
+
+    def folder(self, path: str, *, mode: int = 0o755, owner: int = 0) -> None:
+        self._tar.addfile(self._member(path, tarfile.DIRTYPE, mode, owner))
+
+    def link(self, path: str, target: str) -> None:
+        member = self._member(path, tarfile.SYMTYPE, 0o777, 0)
+        member.linkname = target
+        self._tar.addfile(member)
+
+    def close(self) -> bytes:
+        self._tar.close()
+        return self._buffer.getvalue()
+
+    @staticmethod
+    def _member(path: str, kind: bytes, mode: int, owner: int) -> tarfile.TarInfo:
+        member = tarfile.TarInfo(path)
+        member.type, member.mode, member.uid, member.gid = kind, mode, owner, owner
+        return member
+
+
+async def configure(agent: GuestAgent, node: str, archive: bytes, timeout: float = 120) -> None:
+    """Bring the configuration into the node and apply it; NodeError when something in it failed."""
+    # The time is read last, so that it is as old as the way into the guest is long.
+    argv = ["/bin/sh", "-c", _BRING_IN, "benito", token_hex(32), f"{time.time():.3f}"]
+    done = await agent.exec(argv, input=archive, timeout=timeout)
+    if done.code != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise NodeError(f"{node} could not be configured: {said[-1] if said else f'exit status {done.code}'}")
+
+
+async def read_state(agent: GuestAgent) -> BootState:
+    """Return what the node has reported since its boot, for a host that may have missed it."""
+    return parse_state((await agent.read_file(f"{HOME}/state")).decode(errors="replace"))
+
+
+def parse_state(text: str) -> BootState:
+    """Return the meaning of the node's `state` file; later lines win."""
+    boot_id: str | None = None
+    start_exit: int | None = None
+    for line in text.splitlines():
+        word, _, value = line.partition(" ")
+        if word == "booted":
+            boot_id, start_exit = value, None
+        elif word == "start-exit" and value.isdigit():
+            start_exit = int(value)
+    return BootState(boot_id, start_exit)

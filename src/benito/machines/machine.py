@@ -1,0 +1,146 @@
+"""A running QEMU machine: started through whoever spawns processes, configured, watched, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from benito.errors import HostError, NodeError
+from benito.images.catalog import Image
+from benito.machines import guest, qemu
+from benito.machines.accelerator import Accelerator
+from benito.machines.guest_agent import GuestAgent
+from benito.machines.monitor import Monitor
+from benito.machines.node_channel import Booted, NodeChannel, NodeEvent
+from benito.machines.overlay import create_overlay
+from benito.plan.model import Machine
+
+Spawn = Callable[[list[str]], Awaitable[None]]
+"""Starts a process from its argv; who it belongs to and how its end is seen is the spawner's business."""
+
+_SOCKET_PATH_LIMIT = 107
+
+
+class Qemu:
+    """One machine from its start to its end; after a restart of the program, `adopt` takes up one that runs."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        image: Image,
+        paths: qemu.Paths,
+        accelerator: Accelerator,
+        *,
+        uuid: UUID,
+        netdev: Callable[[str], str] = qemu.tap,
+    ) -> None:
+        self.machine = machine
+        self.image = image
+        self.paths = paths
+        self.monitor = Monitor(paths.monitor, machine.node)
+        self.agent = GuestAgent(paths.agent, machine.node)
+        self.channel = NodeChannel(paths.node)
+        self._command = qemu.command(machine, image, paths, accelerator, uuid=uuid, netdev=netdev)
+
+    @property
+    def command(self) -> list[str]:
+        """QEMU's command line."""
+        return list(self._command)
+
+    async def start(self, spawn: Spawn, *, uid: int | None = None, timeout: float = 30) -> None:
+        """Make the disk if there is none, spawn QEMU and connect to it.
+
+        With `uid` the machine's files are given to that user, as whom `spawn` is to run QEMU.
+        """
+        self._prepare(uid)
+        await spawn(self.command)
+        await self.adopt(timeout)
+
+    async def adopt(self, timeout: float = 10) -> None:
+        """Connect to the machine, which runs already."""
+        await self.monitor.connect(timeout)
+        await self.channel.connect(timeout)
+
+    async def configure(self, archive: bytes, timeout: float = 300) -> None:
+        """Wait for the guest agent's first answer, bring the configuration in and apply it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        await self.agent.wait_ready(timeout)
+        await guest.configure(self.agent, self.machine.node, archive, max(deadline - loop.time(), 10))
+
+    async def wait_booted(self, timeout: float = 300) -> Booted:
+        """Return the node's next report that it is up and configured; leaves later events to `channel.events()`."""
+        event = await self._wait_event(Booted, timeout)
+        assert isinstance(event, Booted)
+        return event
+
+    async def _wait_event(self, kind: type[NodeEvent], timeout: float) -> NodeEvent:
+        try:
+            async with asyncio.timeout(timeout):
+                async for event in self.channel.events():
+                    if isinstance(event, kind):
+                        return event
+        except TimeoutError as error:
+            raise NodeError(
+                f"{self.machine.node} was not up within {timeout:.0f} s", hint=f"see {self.paths.console_log}"
+            ) from error
+        raise NodeError(f"{self.machine.node}'s machine ended before it was up", hint=f"see {self.paths.console_log}")
+
+    async def stop(self, timeout: float = 20) -> None:
+        """Ask the guest to power off and wait; end QEMU if it hasn't within `timeout` seconds (0: at once).
+
+        QEMU's monitor has closed when this returns; the process' end is seen by who spawned it.
+        """
+        if timeout > 0:
+            with contextlib.suppress(NodeError, TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self.agent.shutdown(timeout=timeout)
+                    await self.monitor.wait_gone()
+        await self.monitor.quit()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await self.monitor.wait_gone()
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the machine; it runs on."""
+        await self.agent.close()
+        await self.channel.close()
+        await self.monitor.close()
+
+    def _prepare(self, uid: int | None) -> None:
+        """Make folders and disk; HostError when QEMU's user could not reach its files."""
+        longest = max((str(path) for path in _sockets(self.paths)), key=len)
+        if len(os.fsencode(longest)) > _SOCKET_PATH_LIMIT:
+            raise HostError(f"{longest} is too long for a socket", hint="use a shorter folder for sockets")
+        for folder in (self.paths.folder, self.paths.sockets):
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for path in _sockets(self.paths):
+            path.unlink(missing_ok=True)
+        if not self.paths.disk.exists():
+            create_overlay(self.paths.disk, self.image.disk.resolve())
+        if uid is None:
+            return
+        if hidden := unreachable([self.image.disk, self.image.kernel, self.image.initrd, self.paths.disk], uid):
+            raise HostError(f"machines can't reach {hidden}", hint=f"chmod o+x {hidden}")
+        for path in (self.paths.folder, self.paths.sockets, *self.paths.folder.iterdir()):
+            os.chown(path, uid, uid)
+
+
+def _sockets(paths: qemu.Paths) -> Sequence[Path]:
+    return (paths.monitor, paths.agent, paths.node, paths.console)
+
+
+def unreachable(files: Sequence[Path], uid: int) -> Path | None:
+    """Return the first folder above the files that keeps out a user who has neither group nor rights; None if none."""
+    for file in files:
+        for folder in reversed(file.resolve().parents):
+            status = folder.stat()
+            bit = 0o100 if status.st_uid == uid else 0o001
+            if not status.st_mode & bit:
+                return folder
+    return None

@@ -1,0 +1,121 @@
+"""Client of QEMU's monitor (QMP) for what Benito needs of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import EventListener, ExecuteError, QMPClient
+from qemu.qmp.protocol import ConnectError, Runstate, StateError
+
+from benito.errors import NodeError
+from benito.machines.sockets import connect_socket
+
+_CALL_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something QEMU tells unasked: RESET, SHUTDOWN, STOP, VSERPORT_CHANGE..."""
+
+    name: str
+    data: Mapping[str, Any]
+    seconds: float
+    """Since 1970."""
+
+
+class Monitor:
+    """The monitor of one machine; QEMU lets one client in at a time, the next one when that has gone."""
+
+    def __init__(self, path: Path, node: str = "") -> None:
+        self._path = path
+        self._node = node or path.name
+        self._client: QMPClient | None = None
+
+    async def connect(self, timeout: float = 10) -> None:
+        """Connect, waiting for the socket to appear; NodeError when that takes longer than `timeout` seconds."""
+        connection = await connect_socket(self._path, timeout)
+        client = QMPClient(self._node)
+        try:
+            await asyncio.wait_for(client.connect(connection), timeout)
+        except (ConnectError, TimeoutError) as error:
+            raise NodeError(f"{self._node}: QEMU's monitor does not answer") from error
+        self._client = client
+
+    async def execute(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Return QEMU's answer to a command; NodeError when it refuses, is gone or takes half a minute."""
+        client = self._connected()
+        try:
+            return await asyncio.wait_for(client.execute(command, dict(arguments or {})), _CALL_TIMEOUT)
+        except ExecuteError as error:
+            raise NodeError(f"{self._node}: QEMU refused {command}: {error.error_class}: {error}") from error
+        except (StateError, EOFError, OSError, TimeoutError) as error:
+            raise NodeError(f"{self._node}: QEMU is gone or does not answer {command}") from error
+
+    async def status(self) -> str:
+        """Return the run state: `running`, `paused`, `shutdown`, `inmigrate`, ..."""
+        return str((await self.execute("query-status"))["status"])
+
+    async def powerdown(self) -> None:
+        """Press the power button; the guest may take it or leave it."""
+        await self.execute("system_powerdown")
+
+    async def reset(self) -> None:
+        """Press the reset button."""
+        await self.execute("system_reset")
+
+    async def quit(self) -> None:
+        """End QEMU now; no error when it has ended already."""
+        with contextlib.suppress(NodeError):
+            await self.execute("quit")
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield QEMU's events from now on, until it ends or `close` is called."""
+        client = self._connected()
+        with client.listener() as listener:
+            ended = asyncio.ensure_future(self._gone(client))
+            try:
+                while True:
+                    waiting = asyncio.ensure_future(_next(listener))
+                    await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
+                    if not waiting.done():
+                        waiting.cancel()
+                        return
+                    yield waiting.result()
+            finally:
+                ended.cancel()
+
+    async def wait_gone(self) -> None:
+        """Wait until QEMU has closed the monitor, as it does when it ends."""
+        if self._client is not None:
+            await self._gone(self._client)
+
+    async def close(self) -> None:
+        """Let go of the monitor; the machine runs on."""
+        client, self._client = self._client, None
+        if client is not None:
+            # Disconnecting reports again whatever ended the connection before.
+            with contextlib.suppress(Exception):
+                await client.disconnect()
+
+    def _connected(self) -> QMPClient:
+        if self._client is None:
+            raise NodeError(f"{self._node}: not connected to QEMU's monitor")
+        return self._client
+
+    @staticmethod
+    async def _gone(client: QMPClient) -> None:
+        while client.runstate is Runstate.RUNNING:
+            await client.runstate_changed()
+
+
+async def _next(listener: EventListener) -> Event:
+    message = await listener.get()
+    body: Mapping[str, Any] = dict(message)
+    stamp = body.get("timestamp", {})
+    seconds = stamp.get("seconds", 0) + stamp.get("microseconds", 0) / 1e6
+    return Event(str(body["event"]), body.get("data", {}), seconds)

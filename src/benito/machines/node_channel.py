@@ -1,0 +1,69 @@
+"""What a node tells the host by itself, line by line over a virtio port: typed events."""
+
+from __future__ import annotations
+
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benito.machines.sockets import connect
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """The node's OS is up and configured; each boot has its own id."""
+
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartExit:
+    """The start command has ended; code 128 + N for a signal N."""
+
+    code: int
+
+
+NodeEvent = Booted | StartExit
+
+
+def parse(line: str) -> NodeEvent | None:
+    """Return a line's meaning; None for what isn't understood: anyone who is root in a node can write here."""
+    match line.split():
+        case ["booted", boot_id] if len(boot_id) <= 64:
+            return Booted(boot_id)
+        case ["start-exit", code] if code.isascii() and code.isdigit() and len(code) <= 3:
+            return StartExit(int(code))
+    return None
+
+
+class NodeChannel:
+    """The host's end of a machine's port; what a node writes while nobody is connected waits in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._streams: tuple[StreamReader, StreamWriter] | None = None
+
+    async def connect(self, timeout: float = 10) -> None:
+        """Connect; QEMU lets one reader in at a time."""
+        self._streams = await connect(self._path, timeout)
+
+    async def events(self) -> AsyncIterator[NodeEvent]:
+        """Yield what the node tells, until its machine ends."""
+        if self._streams is None:
+            await self.connect()
+        assert self._streams is not None
+        reader = self._streams[0]
+        try:
+            # A reboot in the middle of a line ends it; the next one is whole again.
+            while line := await reader.readline():
+                if event := parse(line.decode(errors="replace")):
+                    yield event
+        except (ConnectionError, ValueError):
+            return
+
+    async def close(self) -> None:
+        """Let go of the port."""
+        streams, self._streams = self._streams, None
+        if streams:
+            streams[1].close()

@@ -1,0 +1,175 @@
+"""QEMU's command line for a machine: pure, the same arguments give the same words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from benito.errors import CapacityError
+from benito.images.catalog import Image
+from benito.machines.accelerator import QEMU, Accelerator, cpu_model
+from benito.plan.model import Machine
+
+QEMU_UID = 64070
+"""The user id, without a name or rights, under which machines run."""
+
+AGENT_PORT = "org.qemu.guest_agent.0"
+NODE_PORT = "org.benito.node.0"
+
+TRANSLATION_BUFFER_MIB = 64
+"""Emulated code kept by TCG: half of it slows boots, twice of it only takes memory."""
+
+_FIRST_NIC_SLOT = 5
+_LAST_SLOT = 31
+MAX_INTERFACES = (_LAST_SLOT - _FIRST_NIC_SLOT + 1) * 8
+_WHOLE_FRAMES = ("host_tso4", "host_tso6", "host_ufo", "host_ecn", "guest_tso4", "guest_tso6", "guest_ufo", "guest_ecn")
+"""Features of a network card by which frames grow beyond the MTU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a machine's files and sockets lie; both folders must belong to the user that QEMU runs as."""
+
+    folder: Path
+    sockets: Path
+    """Short: a socket's path has 107 bytes at most."""
+
+    @property
+    def disk(self) -> Path:
+        """The machine's own disk, an overlay of its image's."""
+        return self.folder / "disk.qcow2"
+
+    @property
+    def console_log(self) -> Path:
+        """Everything the serial console has shown."""
+        return self.folder / "console.log"
+
+    @property
+    def monitor(self) -> Path:
+        """QMP."""
+        return self.sockets / "monitor"
+
+    @property
+    def agent(self) -> Path:
+        """The guest agent."""
+        return self.sockets / "agent"
+
+    @property
+    def node(self) -> Path:
+        """What the node tells by itself."""
+        return self.sockets / "node"
+
+    @property
+    def console(self) -> Path:
+        """The serial console."""
+        return self.sockets / "console"
+
+
+def tap(name: str) -> str:
+    """Return the backend for a tap that exists already and belongs to QEMU's user."""
+    return f"tap,ifname={name},script=no,downscript=no,vhost=off"
+
+
+def command(
+    machine: Machine,
+    image: Image,
+    paths: Paths,
+    accelerator: Accelerator,
+    *,
+    uuid: UUID,
+    netdev: Callable[[str], str] = tap,
+) -> list[str]:
+    """Return the command that runs a machine; it stays in the foreground and ends when the guest powers off.
+
+    `netdev` gives the backend of an interface by its name. CapacityError when there are more than MAX_INTERFACES.
+    """
+    return [
+        QEMU,
+        *("-name", f"{_quoted(machine.node)},debug-threads=on"),
+        "-nodefaults",
+        "-no-user-config",
+        *("-display", "none"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        *("-machine", "pc,usb=off,vmport=off,smm=off,graphics=off"),
+        *("-accel", _accelerator(accelerator)),
+        *("-cpu", cpu_model(accelerator)),
+        *("-smp", str(machine.cpus)),
+        *("-m", str(machine.memory_mib)),
+        *("-uuid", str(uuid)),
+        *("-rtc", "base=utc"),
+        *("-kernel", str(image.kernel)),
+        *("-initrd", str(image.initrd)),
+        *("-append", f"{image.info.kernel_arguments} systemd.machine_id={uuid.hex}"),
+        *_console(paths),
+        *_monitor(paths),
+        *_devices(paths),
+        *_network(machine, netdev),
+    ]
+
+
+def _accelerator(accelerator: Accelerator) -> str:
+    return "kvm" if accelerator == "kvm" else f"tcg,thread=multi,tb-size={TRANSLATION_BUFFER_MIB}"
+
+
+def _quoted(value: object) -> str:
+    """Return a value for one of QEMU's comma-separated lists."""
+    return str(value).replace(",", ",,")
+
+
+def _socket(name: str, path: Path) -> tuple[str, str]:
+    return "-chardev", f"socket,id={name},path={_quoted(path)},server=on,wait=off"
+
+
+def _console(paths: Paths) -> list[str]:
+    option, value = _socket("console", paths.console)
+    log = f"logfile={_quoted(paths.console_log)},logappend=on"
+    return [option, f"{value},{log}", "-serial", "chardev:console"]
+
+
+def _monitor(paths: Paths) -> list[str]:
+    return [*_socket("monitor", paths.monitor), "-mon", "chardev=monitor,mode=control"]
+
+
+def _devices(paths: Paths) -> list[str]:
+    disk = {
+        "driver": "qcow2",
+        "node-name": "disk",
+        "discard": "unmap",
+        # Machines are made anew at each swap-in, so waiting for the host's disk would save nothing from its crash.
+        "cache": {"no-flush": True},
+        "file": {"driver": "file", "filename": str(paths.disk), "cache": {"no-flush": True}},
+    }
+    return [
+        *("-blockdev", json.dumps(disk)),
+        *("-device", "virtio-blk-pci,drive=disk,addr=02.0"),
+        *("-object", "rng-random,id=entropy,filename=/dev/urandom"),
+        *("-device", "virtio-rng-pci,rng=entropy,addr=03.0"),
+        *("-device", "vmgenid,guid=auto"),
+        *("-device", "virtio-serial-pci,id=ports,addr=04.0"),
+        *_socket("agent", paths.agent),
+        *("-device", f"virtserialport,bus=ports.0,nr=1,chardev=agent,id=agent,name={AGENT_PORT}"),
+        *_socket("node", paths.node),
+        *("-device", f"virtserialport,bus=ports.0,nr=2,chardev=node,id=node,name={NODE_PORT}"),
+    ]
+
+
+def _network(machine: Machine, netdev: Callable[[str], str]) -> list[str]:
+    """Return the interfaces, the control one first, eight to a PCI slot so that over 200 have room."""
+    interfaces = [(machine.control.name, machine.control.mac, True)]
+    interfaces += [(nic.name, nic.mac, nic.large_frames) for nic in machine.nics]
+    if len(interfaces) > MAX_INTERFACES:
+        raise CapacityError(
+            f"{machine.node} has {len(interfaces)} interfaces, a machine has room for {MAX_INTERFACES}",
+            hint="join some of its links into LANs",
+        )
+    words = []
+    for number, (name, mac, large_frames) in enumerate(interfaces):
+        slot, function = _FIRST_NIC_SLOT + number // 8, number % 8
+        device = f"virtio-net-pci,id=nic{number},netdev=net{number},mac={mac},romfile="
+        place = f"addr={slot:02x}.{function:x},multifunction=on"
+        features = "" if large_frames else "".join(f",{feature}=off" for feature in _WHOLE_FRAMES)
+        words += ["-netdev", f"{netdev(name)},id=net{number}", "-device", f"{device},{place}{features}"]
+    return words
