@@ -120,10 +120,10 @@ class Paths:
             self._vertices[self._by_node[hop.node]].listeners.append((number, rank, cost))
 
     def _even(self) -> bool:
-        """Whether all costs are equal and every cycle of forwarding nodes is even.
+        """Whether all costs are equal and every cycle of nodes is even, single-homed ones included.
 
-        Then two nodes of a segment are never equally far from a third: the way to the segment goes by the nearer one,
-        and to the other by the segment. No address needs a route of its own.
+        Then two forwarding nodes of a segment are never equally far from a third: the way to the segment goes by the nearer
+        one, and to the other by the segment. No address needs a route of its own.
         """
         costs = {cost for vertex in self._vertices for listener, _, cost in vertex.listeners if self._is_node(listener)}
         if len(costs) > 1:
@@ -137,8 +137,6 @@ class Paths:
             while todo:
                 number = todo.pop()
                 for listener, _, _ in self._vertices[number].listeners:
-                    if not self._is_node(listener):
-                        continue
                     if listener not in colour:
                         colour[listener] = 1 - colour[number]
                         todo.append(listener)
@@ -165,8 +163,11 @@ class Paths:
         for number in tips:  # grows as tips go
             if not neighbours[number]:
                 continue  # the last of its tree
-            parent, lan = neighbours[number].pop()
+            (parent, lan) = next(iter(neighbours[number]))
             vertex, above = self._vertices[number], self._vertices[parent]
+            if above.node < 0:
+                continue  # single-homed nodes lead nowhere: they hang on this one, not it on them
+            neighbours[number].clear()
             rank = next(r for r, hop in enumerate(vertex.hops) if (self._by_node[hop.node], hop.lan) == (parent, lan))
             peeled.append((number, rank, parent))
             if vertex.node >= 0:
