@@ -58,6 +58,14 @@ def create(name: str) -> None:
         raise HostError(f"can't make the network namespace {name}: {faults[0]}", hint="this needs root")
 
 
+def leave() -> None:
+    """Move the calling thread into a new namespace that ends with it; for threads that end soon."""
+    try:
+        _call("unshare", _libc.unshare(_CLONE_NEWNET))
+    except OSError as error:
+        raise HostError(f"can't make a network namespace: {error}", hint="this needs root") from error
+
+
 def remove(name: str) -> None:
     """Unmount a named namespace; the kernel ends it when nothing uses it any more. Absent ones are fine."""
     path = path_of(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from benito.plan.model import Direction, Wire
 
@@ -57,3 +57,15 @@ class Backend(Protocol):
 
     def parameters(self) -> dict[str, tuple[Direction, Direction]]:
         """Return forward and backward as they really are in force, by the wire's name."""
+
+
+def read_sent(ip: Any) -> dict[str, Counters]:
+    """Return what each interface has sent, by name."""
+    found = {}
+    for message in ip.get_links():
+        sent = message.get_attr("IFLA_STATS64")
+        if sent:
+            found[message.get_attr("IFLA_IFNAME")] = Counters(
+                frames=sent["tx_packets"], bytes=sent["tx_bytes"], refused=sent["tx_dropped"]
+            )
+    return found

@@ -23,7 +23,7 @@ from random import Random
 from typing import Any
 
 from benito.errors import NodeError
-from benito.network.shaping.control import Control
+from benito.network.shaping.control import Control, Handler
 from benito.network.shaping.frames import BATCH, Batch, Timer, open_port, overruns
 from benito.network.shaping.lane import Lane
 from benito.plan.model import Direction, Red, Wire
@@ -121,7 +121,7 @@ class Engine:
         self._news.bind((0, _RTMGRP_LINK))
         self._epoll.register(self._news, select.EPOLLIN)
         self._epoll.register(self._timer.fd, select.EPOLLIN)
-        handlers = {
+        handlers: dict[str, Handler] = {
             "apply": self.apply,
             "counters": self.counters,
             "parameters": self.parameters,
@@ -232,7 +232,7 @@ class Engine:
 
     def apply(self, wires: list[dict[str, Any]]) -> dict[str, Any]:
         """Carry exactly these wires; the list is kept for the engine's next life."""
-        wanted = {(wire.name, label): ends for wire in map(wire_of, wires) for label, *ends in _ways_of(wire)}
+        wanted = {(wire.name, label): ends for wire in map(wire_of, wires) for label, ends in _ways_of(wire)}
         sources = [source for source, _, _ in wanted.values()]
         twice = sorted({name for name in sources if sources.count(name) > 1})
         if twice:
@@ -258,8 +258,8 @@ class Engine:
             return
         random = Random(f"{self._seed}/{key[0]}/{key[1]}") if self._seed else Random()
         self._numbers += 1
-        ports = (self._ports.setdefault(name, Port(name)) for name in (source, target))
-        self._ways[key] = Way(key[0], *ports, Lane(direction, random.random), self._numbers)
+        near, far = (self._ports.setdefault(name, Port(name)) for name in (source, target))
+        self._ways[key] = Way(key[0], near, far, Lane(direction, random.random), self._numbers)
 
     def _forget(self, key: tuple[str, str]) -> None:
         way = self._ways.pop(key)
@@ -379,11 +379,11 @@ def wire_of(data: dict[str, Any]) -> Wire:
     return Wire(**{**data, **directions})
 
 
-def _ways_of(wire: Wire) -> Iterator[tuple[str, str, str, Direction]]:
+def _ways_of(wire: Wire) -> Iterator[tuple[str, tuple[str, str, Direction]]]:
     if wire.forward.shaped:
-        yield "forward", wire.a, wire.b, wire.forward
+        yield "forward", (wire.a, wire.b, wire.forward)
     if wire.backward.shaped:
-        yield "backward", wire.b, wire.a, wire.backward
+        yield "backward", (wire.b, wire.a, wire.backward)
 
 
 def _index(name: str) -> int:

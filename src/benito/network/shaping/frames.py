@@ -1,8 +1,8 @@
 """Raw Ethernet frames of an interface, read and written many at a time, and the kernel's nanosecond timer.
 
-Python's own `recvmsg` allocates, parses and asks for the interface's name anew for each frame; `recvmmsg` through ctypes
-reads a whole batch into buffers that are laid out once. With PACKET_VNET_HDR large frames and unfinished checksums pass
-untouched. The kernel takes a VLAN tag out of the frame; it is put back here.
+Python's own `recvmsg` allocates, parses and asks for the interface's name anew for each frame; `recvmmsg` through
+ctypes reads a whole batch into buffers that are laid out once. With PACKET_VNET_HDR large frames and unfinished
+checksums pass untouched. The kernel takes a VLAN tag out of the frame; it is put back here.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _TFD_TIMER_ABSTIME = 1
 # Two control messages, always in this order: SCM_TIMESTAMPNS, then PACKET_AUXDATA (struct tpacket_auxdata).
 _STAMP_AND_TAG = struct.Struct("=16xqq16xI12xHH")
 _HEADER = struct.Struct("=BBHHHH")
+_SEGMENTS = struct.Struct("=HH")
 _TAG = struct.Struct("!HH")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -125,10 +126,9 @@ def with_tag(frame: bytes | memoryview, tag: int, protocol: int) -> bytes:
 
 def _wire_size(frame: bytes | memoryview, size: int) -> int:
     """Return the bytes of all the frames that a large one stands for: each has headers of its own."""
-    _, _, headers, segment, _, _ = _HEADER.unpack_from(frame)
-    if not segment or size <= headers:
-        return size
-    return size + ((size - headers - 1) // segment) * int(headers)
+    headers, segment = _SEGMENTS.unpack_from(frame, 2)
+    more: int = (size - headers - 1) // segment * headers if segment and size > headers else 0
+    return size + more
 
 
 class Timer:
