@@ -122,7 +122,7 @@ class Paths:
     def _even(self) -> bool:
         """Whether all costs are equal and every cycle of nodes is even, single-homed ones included.
 
-        Then two forwarding nodes of a segment are never equally far from a third: the way to the segment goes by the nearer
+        Then two forwarding nodes of a segment are never equally far from a third: the way to it goes by the nearer
         one, and to the other by the segment. No address needs a route of its own.
         """
         costs = {cost for vertex in self._vertices for listener, _, cost in vertex.listeners if self._is_node(listener)}
