@@ -56,7 +56,12 @@ class Hub:
     """
 
     name: str
-    mark: str
+    mark: str = ""
+
+    @classmethod
+    def named(cls, name: str) -> Hub:
+        """Return the hub of that name, whether it exists or not."""
+        return cls.find(name) or cls(name)
 
     @classmethod
     def create(cls, plan: HubPlan, run: Path = host.RUN) -> Hub:
@@ -64,7 +69,7 @@ class Hub:
         if not plan.name.startswith(PREFIX):
             raise ValueError(f"the hub's name {plan.name!r} doesn't begin with {PREFIX}")
         hub = cls(plan.name, plan.mark)
-        fresh = not namespaces.is_namespace(namespaces.path_of(plan.name))
+        fresh = not hub.exists()
         try:
             namespaces.create(plan.name)
             hub._furnish(plan)
@@ -81,6 +86,10 @@ class Hub:
     def find(cls, name: str) -> Hub | None:
         """Return the hub of that name, or None."""
         return next((hub for hub in hubs() if hub.name == name), None)
+
+    def exists(self) -> bool:
+        """Whether its namespace is there."""
+        return namespaces.is_namespace(self.path)
 
     @property
     def path(self) -> Path:
@@ -109,7 +118,7 @@ class Hub:
 
     def detach(self, pnode: str) -> None:
         """Take a pnode's two interfaces away."""
-        if not namespaces.is_namespace(self.path):
+        if not self.exists():
             return
         with namespaces.entered(self.name), netlink(f"the hub of {self.mark}") as ip:
             links = read_links(ip)
