@@ -1,0 +1,85 @@
+"""`benito plan`: where each node of a file would go and what would cross between pnodes; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from benito.embedding.model import Assignment, Cut
+    from benito.plan.model import PnodePlan
+
+SHOWN = 12
+"""How many names a line lists before it says how many more there are."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--packing", type=int, default=10, show_default=True, help="Most virtual nodes on one pnode.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON, with example addresses and images.")
+@click.option(
+    "--addressing",
+    type=click.Choice(["benito", "emulab"]),
+    default="benito",
+    show_default=True,
+    help="Rule for addresses that the file leaves open.",
+)
+def command(file: Path, packing: int, as_json: bool, addressing: str) -> None:
+    """Show where each node of FILE would go: nothing is made, no host is asked."""
+    from benito.embedding.packing import pack
+    from benito.plan.allocations import example
+    from benito.plan.build import plan
+    from benito.topology.addressing import assign
+    from benito.topology.reader import read
+
+    topology = assign(read(file), "emulab" if addressing == "emulab" else "benito")
+    assignment = pack(topology, packing)
+    plans = plan(topology, assignment, example(topology, assignment))
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(plans), indent=1).decode())
+        return
+    for line in describe(assignment, plans):
+        click.echo(line)
+
+
+def describe(assignment: Assignment, plans: tuple[PnodePlan, ...]) -> Iterator[str]:
+    """Yield the plans in lines of text."""
+    for plan in plans:
+        nodes = [machine.node for machine in plan.machines]
+        crossing = list(dict.fromkeys(tunnel.lan for tunnel in plan.tunnels))
+        every = (nic.lan for machine in plan.machines for nic in machine.nics)
+        inside = [lan for lan in dict.fromkeys(every) if lan not in crossing]
+        yield f"{plan.pnode}: {_count(nodes, 'node')}"
+        for title, names in (("nodes", nodes), ("links inside", inside), ("links crossing", crossing)):
+            if names:
+                yield f"  {title + ':':<16}{_names(names)}"
+    nodes_in_all = len(assignment.places)
+    yield f"{nodes_in_all} node{_s(nodes_in_all)} on {_count(plans, 'pnode')}; {_cut(assignment.cut)}"
+
+
+def _cut(cut: Cut) -> str:
+    """Say what crosses."""
+    if not cut.lans:
+        return "nothing crosses between pnodes"
+    bandwidth = f"{cut.bandwidth_kbps / 1000:g} Mb/s asked for" if cut.bandwidth_kbps else ""
+    unlimited = f"{cut.unlimited} without a limit" if cut.unlimited else ""
+    what = " and ".join(part for part in (bandwidth, unlimited) if part)
+    return f"{'1 link or LAN crosses' if cut.lans == 1 else f'{cut.lans} links or LANs cross'} between pnodes ({what})"
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return " ".join(names[:SHOWN]) + (f" ... and {more} more" if more > 0 else "")
+
+
+def _count(things: list[str] | tuple[PnodePlan, ...], what: str) -> str:
+    return f"{len(things)} {what}{_s(len(things))}"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
