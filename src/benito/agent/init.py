@@ -256,7 +256,7 @@ def main() -> None:
     ask.add_argument("--bind", action="append", default=[], help="SOURCE:NAME, seen inside as /run/benito/NAME")
     ask.add_argument("--cgroup", action="append", default=[], help="cgroup folder to join first")
     ask.add_argument("--log", default=os.devnull)
-    ask.add_argument("--host-network", action="store_true", help="stay in the host's network and IPC namespaces")
+    ask.add_argument("--host-network", action="store_true", help="stay in the host's network, IPC and /run")
     told = ask.parse_args()
     for cgroup in told.cgroup:
         Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
@@ -271,7 +271,7 @@ def main() -> None:
     if pid:
         _await_child(pid, ready, done)
     os.close(ready)
-    sandbox.furnish(told.name, binds, network=not told.host_network)
+    sandbox.furnish(told.name, binds, isolated=not told.host_network)
     init = Init(told.socket)
     _detach(told.log)
     os.write(done, b"+")

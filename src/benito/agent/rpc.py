@@ -143,7 +143,9 @@ class Client:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reader
 
-    async def call(self, operation: str, *, deadline_s: float | None = 60.0, **arguments: Any) -> Any:
+    async def call(
+        self, operation: str, arguments: Mapping[str, Any] | None = None, *, deadline_s: float | None = 60.0
+    ) -> Any:
         """Ask and return the reply; raises what the other side raised, Unreachable, or NodeError at the deadline."""
         if self._writer is None or self._reader is None or self._reader.done():
             raise Unreachable(f"the connection to {self.path} is closed")
@@ -151,7 +153,7 @@ class Client:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
-            request = {"id": number, "op": operation, "arguments": arguments}
+            request = {"id": number, "op": operation, "arguments": dict(arguments or {})}
             self._writer.write(json.dumps(request).encode() + b"\n")
             return await asyncio.wait_for(future, deadline_s)
         except TimeoutError:

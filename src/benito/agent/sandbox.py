@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +56,18 @@ def mount(source: str, target: str, kind: str | None, flags: int = 0, options: s
         raise OSError(number, f"mount {source} on {target}: {os.strerror(number)}", target)
 
 
-def furnish(name: str, binds: Iterable[Bind], network: bool) -> None:
-    """Give the new mount namespace its own /proc, /sys and /run; called once, by the sandbox's first process.
+def furnish(name: str, binds: Iterable[Bind], isolated: bool) -> None:
+    """Give the new mount namespace its own /proc and, when isolated, /sys and /run; called once, by the first process.
 
     Mounts are slaves of the host's: what the host unmounts later goes away here too, nothing made here goes out.
     """
     socket.sethostname(name)
     mount("none", "/", None, MS_SLAVE | MS_REC)
     mount("proc", "/proc", "proc", PROPER)
-    if network:
-        _own_sysfs()
+    if not isolated:
+        return
+    _own_sysfs()
+    _own_tun()
     sources = [(bind, os.open(bind.source, os.O_PATH)) for bind in binds]
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m")
     for bind, descriptor in sources:
@@ -72,6 +75,16 @@ def furnish(name: str, binds: Iterable[Bind], network: bool) -> None:
         target.mkdir(parents=True)
         mount(f"/proc/self/fd/{descriptor}", str(target), None, MS_BIND | MS_REC)
         os.close(descriptor)
+
+
+def _own_tun() -> None:
+    """A tun device that machines without privileges may open: some hosts keep theirs for root. Which taps they may
+    use is decided by each tap's owner."""
+    number = Path("/dev/net/tun").stat().st_rdev
+    mount("tmpfs", "/dev/net", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k")
+    umask = os.umask(0)
+    os.mknod("/dev/net/tun", 0o666 | stat.S_IFCHR, number)
+    os.umask(umask)
 
 
 def _own_sysfs() -> None:

@@ -1,0 +1,81 @@
+"""`benito status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from benito.cli.common import experiment_arguments, json_option
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from benito.testbed.home import ExperimentId
+    from benito.testbed.testbed import Testbed
+    from benito.testbed.view import ExperimentView
+
+
+@click.command("status")
+@experiment_arguments
+@click.option("-w", "--watch", is_flag=True, help="Keep showing it as it changes, until Ctrl-C.")
+@json_option
+def command(experiment: str | None, pid: str | None, eid: str | None, watch: bool, as_json: bool) -> None:
+    """Show an experiment's state and its nodes as they are now.
+
+    Exit status 0 when it is active and every node booted, 1 otherwise.
+    """
+    from benito.cli.common import chosen, console, print_json
+    from benito.testbed.testbed import Testbed
+    from benito.testbed.view import experiment_view
+
+    bed = Testbed()
+    name = chosen(bed, experiment, pid, eid)
+    if watch:
+        _watch(bed, name)
+        return
+    view = experiment_view(bed, bed.record(name))
+    if as_json:
+        print_json(view)
+    else:
+        console().print(_rendered(view))
+    raise SystemExit(0 if view.state == "active" and all(node.boot == "booted" for node in view.nodes) else 1)
+
+
+def _rendered(view: ExperimentView) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    from benito.cli.report import nodes_table
+
+    head = f"{view.experiment} is {view.state}" + (f": {view.reason}" if view.reason else "")
+    lost = [name for name, state in view.pnodes.items() if state == "lost"]
+    lines: list[RenderableType] = [Text(head)]
+    if lost:
+        lines.append(Text(f"can't be reached: {', '.join(lost)}; `benito swapin {view.experiment}` brings them back"))
+    if view.nodes:
+        lines.append(nodes_table(view))
+    return Group(*lines)
+
+
+def _watch(bed: Testbed, name: ExperimentId) -> None:
+    """Show the status again at each of the keeper's events; ends with the experiment's activity or Ctrl-C."""
+    import asyncio
+
+    from rich.live import Live
+
+    from benito.agent.rpc import Unreachable
+    from benito.cli.common import console
+    from benito.testbed.keeping import follow
+    from benito.testbed.view import experiment_view
+
+    async def show(live: Live) -> None:
+        try:
+            async for _ in follow(bed.place(name)):
+                view = await asyncio.to_thread(lambda: experiment_view(bed.again(), bed.again().record(name)))
+                live.update(_rendered(view), refresh=True)
+        except Unreachable:
+            return
+
+    with Live(_rendered(experiment_view(bed, bed.record(name))), console=console(), auto_refresh=False) as live:
+        asyncio.run(show(live))

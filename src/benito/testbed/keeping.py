@@ -1,0 +1,196 @@
+"""From commands to the keeper: start it, ask it, wait on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benito.agent import spawner
+from benito.agent.cgroup import Group
+from benito.agent.rpc import Client, Unreachable
+from benito.errors import BenitoError, NodeError
+from benito.machines.accelerator import decide
+from benito.substrate.local import PYTHON, start_init
+from benito.testbed.config import Config
+from benito.testbed.home import Home, Place
+from benito.testbed.progress import Progress
+from benito.testbed.store import Settings
+
+HUB = "hub"
+RETRY_S = 0.2
+ABSENT_S = 20.0
+"""How long a keeper may be away (it is started again by its init) before a wait gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to the keeper."""
+
+    operation: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def keeper_alive(place: Place) -> bool:
+    """Whether the keeper's init runs; it restarts the keeper by itself."""
+    try:
+        spawner.request(place.runtime / HUB / "init.sock", op="list")
+    except Unreachable:
+        return False
+    return True
+
+
+def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -> None:
+    """Start the keeper under an init of its own, which keeps it alive; nothing happens when it runs."""
+    if keeper_alive(place):
+        return
+    runtime = place.runtime / HUB
+    runtime.mkdir(parents=True, exist_ok=True)
+    group = Group(place.cgroup).child(HUB)
+    group.create()
+    place.logs.mkdir(parents=True, exist_ok=True)
+    start_init(
+        name=f"benito-{place.hash}",
+        socket=runtime / "init.sock",
+        binds={},
+        group=group,
+        log=place.logs / "hub-init.log",
+        host_network=True,
+    )
+    options = {
+        "accelerator": decide(settings.accelerator, home.cache),
+        "shaping": settings.shaping,
+        "boot_deadline_s": config.boot_deadline_s,
+    }
+    argv = [*PYTHON, "benito.testbed.keeper", "--home", home.root, "--experiment", place.experiment]
+    spawner.request(
+        runtime / "init.sock",
+        op="spawn",
+        name="keeper",
+        argv=[*map(str, argv), "--options", json.dumps(options)],
+        log=str(place.logs / "keeper.log"),
+        keep=True,
+    )
+    await_keeper(place)
+
+
+def await_keeper(place: Place) -> None:
+    """Wait until the keeper answers; Unreachable when it doesn't come up."""
+
+    async def wait() -> None:
+        deadline = time.monotonic() + ABSENT_S
+        while True:
+            try:
+                async with Client(place.keeper_socket) as client:
+                    await client.call("status")
+                return
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(RETRY_S / 4)
+
+    asyncio.run(wait())
+
+
+def ask_keeper(place: Place, requests: Sequence[Request], deadline_s: float) -> list[Any]:
+    """Ask all at once and return replies in order; a refused request's place holds its BenitoError.
+
+    Unreachable when no keeper answers.
+    """
+
+    async def ask() -> list[Any]:
+        async with Client(place.keeper_socket) as client:
+            calls = [client.call(r.operation, r.arguments, deadline_s=deadline_s) for r in requests]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, BenitoError):
+                raise answer
+        return list(answers)
+
+    return asyncio.run(ask())
+
+
+async def follow(place: Place) -> AsyncIterator[dict[str, Any]]:
+    """Yield the keeper's events, first one `{"statuses": {...}}` at each (re)connection; Unreachable when it's gone."""
+    missing_since = time.monotonic()
+    while True:
+        try:
+            async with Client(place.keeper_socket) as client:
+                await client.call("subscribe")
+                yield {"statuses": await client.call("status")}
+                async for event in client.events():
+                    yield event
+            missing_since = time.monotonic()
+        except Unreachable:
+            if time.monotonic() - missing_since > ABSENT_S:
+                raise
+            await asyncio.sleep(RETRY_S)
+
+
+def await_booted(
+    place: Place, nodes: Collection[str], optional: Collection[str], progress: Progress, deadline_s: float
+) -> list[str]:
+    """Wait until every node is booted; returns the optional ones that failed.
+
+    NodeError with the reason when another one dies or fails, or at the deadline.
+    """
+
+    async def wait() -> list[str]:
+        watch = _Watch(set(nodes), set(optional), progress)
+        try:
+            async with asyncio.timeout(deadline_s):
+                async for event in follow(place):
+                    watch.take(event)
+                    if not watch.missing:
+                        return watch.failed
+        except TimeoutError:
+            raise NodeError(
+                f"not booted after {deadline_s:g} s: {', '.join(sorted(watch.missing))}",
+                hint=f"their consoles are in {place.nodes}, the agents' logs in {place.logs}",
+            ) from None
+        raise AssertionError("the keeper's events never end")
+
+    return asyncio.run(wait())
+
+
+class _Watch:
+    """Which nodes are still missing."""
+
+    def __init__(self, missing: set[str], optional: set[str], progress: Progress) -> None:
+        self.missing, self.optional, self.progress = missing, optional, progress
+        self.failed: list[str] = []
+
+    def take(self, event: dict[str, Any]) -> None:
+        if "statuses" in event:
+            for node, (boot, code) in event["statuses"].items():
+                self._status(node, boot, code)
+        elif "status" in event:
+            self._status(event["node"], *event["status"])
+        elif "phase" in event:
+            self.progress.node(event["node"], event["phase"])
+        elif event.get("event") == "lost":
+            raise NodeError(f"{event['pnode']} ended while its nodes booted", hint="see its init's log")
+        elif "error" in event:
+            self._fail(event.get("node"), event["error"], event.get("hint", ""))
+        elif "notice" in event:
+            self.progress.notice(event["notice"])
+
+    def _status(self, node: str, boot: str | None, code: int | None) -> None:
+        if boot == "booted" and node in self.missing:
+            self.missing.discard(node)
+            self.progress.node(node, "booted")
+        elif boot == "dead":
+            self._fail(node, f"{node}: its machine ended with exit code {code}", "")
+
+    def _fail(self, node: str | None, message: str, hint: str) -> None:
+        if node is not None and node not in self.missing:
+            return
+        if node in self.optional and node is not None:
+            self.missing.discard(node)
+            self.failed.append(node)
+            self.progress.notice(f"{message}; the swap-in goes on, as its failure action says")
+            return
+        raise NodeError(message, hint=hint)

@@ -1,0 +1,193 @@
+"""The experiments of one BENITO_HOME: create, look up, lock, terminate."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from benito.errors import BusyError, HostError, InputError, StateError
+from benito.images.catalog import Catalog
+from benito.testbed import names, reservations
+from benito.testbed.config import Config, load
+from benito.testbed.home import ExperimentId, Home, Place
+from benito.testbed.store import ExperimentRecord, Settings, State, Store
+from benito.topology.model import Topology
+
+TRANSITIONAL = frozenset({State.ACTIVATING, State.MODIFYING, State.SWAPPING, State.TERMINATING})
+REBOOTED = "the host was restarted"
+INTERRUPTED = "the command that was at work ended in the middle"
+
+
+def require_root(what: str) -> None:
+    """HostError unless this process may change the host."""
+    if os.geteuid() != 0:
+        raise HostError(f"{what} changes this host's network and needs root", hint="run it with sudo")
+
+
+class Testbed:
+    """Experiments of one home. Reading needs no root, changing does."""
+
+    __test__ = False
+
+    def __init__(self, home: Home | None = None) -> None:
+        self.home = home or Home.default()
+        self.config: Config = load(self.home.root)
+        self.store = Store(self.home.database)
+        self.catalog = Catalog(self.home.root)
+
+    def again(self) -> Testbed:
+        """Return another view of the same home, for another thread."""
+        return Testbed(self.home)
+
+    def same(self, experiment: ExperimentId, file: Path) -> bool:
+        """Whether that experiment exists with just this file; StateError when it exists with another."""
+        try:
+            record = self.store.experiment(experiment)
+        except StateError:
+            return False
+        try:
+            alike = submitted(self.home.place(record.id), record.settings).read_bytes() == file.read_bytes()
+        except OSError:
+            alike = False
+        if not alike:
+            raise StateError(
+                f"{record.id} exists already, made from another file ({record.settings.file})",
+                hint=f"choose another EID, or `benito terminate {record.id}` first",
+            )
+        return True
+
+    def place(self, experiment: ExperimentId) -> Place:
+        """Return where the experiment lives, spelled as when it was created."""
+        return self.home.place(self.store.experiment(experiment).id)
+
+    def record(self, experiment: ExperimentId) -> ExperimentRecord:
+        """Return what is known of an experiment; one from before a restart of the host counts as swapped out."""
+        return _since_boot(self.store.experiment(experiment))
+
+    def records(self) -> list[ExperimentRecord]:
+        """Return all experiments, by name."""
+        if not self.home.database.exists():
+            return []
+        return [_since_boot(record) for record in self.store.experiments()]
+
+    @contextmanager
+    def lock(self, experiment: ExperimentId) -> Iterator[Place]:
+        """Be the one writer of an experiment; BusyError when somebody else is. The lock dies with its holder."""
+        place = self.place(experiment)
+        place.folder.mkdir(parents=True, exist_ok=True)
+        with place.lock.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise BusyError(
+                    f"{place.experiment} is being changed by {holder}", hint="try again when it is done"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
+            try:
+                yield place
+            finally:
+                file.truncate(0)
+
+    def topology(self, place: Place, settings: Settings) -> Topology:
+        """Read the experiment's file, with every address filled in."""
+        from benito.topology.addressing import assign
+        from benito.topology.reader import read
+
+        return assign(read(submitted(place, settings)), "emulab" if settings.addressing == "emulab" else "benito")
+
+    def create(self, experiment: ExperimentId, file: Path, settings: Settings) -> Place:
+        """Enter a new experiment, swapped out. Raises, and changes nothing, when file, name or settings won't do."""
+        require_root("`benito create`")
+        topology = self.examine(experiment, file, settings)
+        names.refuse_taken(experiment, [node.name for node in topology.nodes])
+        place = self.home.place(experiment)
+        self.store.create(experiment, replace_file(settings, file))
+        try:
+            if place.folder.exists():
+                shutil.rmtree(place.folder)
+            place.folder.mkdir(parents=True)
+            target = submitted(place, settings)
+            target.write_bytes(file.read_bytes())
+        except BaseException as error:
+            self.store.forget(experiment)
+            shutil.rmtree(place.folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise HostError(f"can't keep {file} in {place.folder}: {error.strerror}") from error
+            raise
+        return place
+
+    def examine(self, experiment: ExperimentId, file: Path, settings: Settings) -> Topology:
+        """Read a file as `create` would; InputError when the experiment can't be made from it."""
+        from benito.embedding.packing import pack
+        from benito.topology.addressing import assign
+        from benito.topology.reader import read
+
+        refuse_domain(experiment)
+        topology = assign(read(file), "emulab" if settings.addressing == "emulab" else "benito")
+        pack(topology, settings.packing)
+        for node in topology.nodes:
+            if len(node.name) > 63:
+                raise InputError(
+                    f"the node name {node.name!r} has {len(node.name)} characters",
+                    hint="a host name has at most 63",
+                    where=node.where,
+                )
+        for name in {settings.image or node.os for node in topology.nodes}:
+            self.catalog.resolve(name, strict=settings.strict_os)
+        return topology
+
+    def remove(self, place: Place) -> None:
+        """Remove an experiment's folder and entry; nothing of it may run any more."""
+        self.store.forget(place.experiment)
+        shutil.rmtree(place.folder, ignore_errors=True)
+        if not any(place.folder.parent.iterdir()):
+            place.folder.parent.rmdir()
+
+
+def submitted(place: Place, settings: Settings) -> Path:
+    """Return where the file is kept as it was submitted."""
+    return place.folder / f"submitted{Path(settings.file).suffix}"
+
+
+def replace_file(settings: Settings, file: Path) -> Settings:
+    """Return the settings with the file's full path."""
+    import msgspec
+
+    return msgspec.structs.replace(settings, file=str(file.resolve()))
+
+
+def refuse_domain(experiment: ExperimentId) -> None:
+    """InputError when `node.eid.pid` would be a name of the public DNS."""
+    from publicsuffixlist import PublicSuffixList
+
+    pid = experiment.pid.lower()
+    taken = pid in {"localhost", "local", "invalid", "onion"}
+    if taken or PublicSuffixList(accept_unknown=False).publicsuffix(f"x.{pid}") is not None:
+        raise InputError(
+            f"the PID {experiment.pid!r} is a top-level domain: node.{experiment.domain} is a name of the internet",
+            hint="choose another PID",
+        )
+
+
+def _since_boot(record: ExperimentRecord) -> ExperimentRecord:
+    if record.state is State.SWAPPED or record.boot_id == reservations.boot_id():
+        return record
+    return replace(record, state=State.SWAPPED, reason=REBOOTED)
+
+
+def require_state(record: ExperimentRecord, *states: State) -> None:
+    """StateError unless the experiment is in one of the states."""
+    if record.state not in states:
+        allowed = " or ".join(states)
+        raise StateError(
+            f"{record.id} is {record.state}, not {allowed}", hint=f"`benito status {record.id}` tells more"
+        )

@@ -1,0 +1,98 @@
+"""What an experiment looks like now: for tables, JSON and the doors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import msgspec
+
+from benito.agent.rpc import Unreachable
+from benito.errors import BenitoError
+from benito.testbed.home import Place
+from benito.testbed.keeping import Request, ask_keeper, keeper_alive, start_keeper
+from benito.testbed.store import ExperimentRecord, NodeRecord, State
+from benito.testbed.testbed import Testbed
+
+ASK_S = 10.0
+
+
+class NodeView(msgspec.Struct, frozen=True, kw_only=True):
+    """One node."""
+
+    node: str
+    pnode: str
+    kind: str
+    image: str
+    control: str
+    addresses: tuple[str, ...]
+    boot: str | None
+    """`running`, `booted`, `dead`; None when not known."""
+    code: int | None
+    """The start command's exit code; the machine process's when dead."""
+    name: str
+    """What to give to ssh."""
+
+
+class ExperimentView(msgspec.Struct, frozen=True, kw_only=True):
+    """One experiment."""
+
+    experiment: str
+    state: str
+    reason: str
+    packing: int
+    file: str
+    created: float
+    changed: float
+    nodes: tuple[NodeView, ...] = ()
+    pnodes: dict[str, str] = {}
+    """Each pnode `up` or `lost`."""
+
+
+def experiment_view(bed: Testbed, record: ExperimentRecord) -> ExperimentView:
+    """Return what an experiment looks like now, asking its keeper when it is active."""
+    place = bed.home.place(record.id)
+    nodes = bed.store.nodes(record.id) if record.state is not State.SWAPPED else []
+    statuses: dict[str, tuple[str | None, int | None]] = {node.node: (node.boot, node.code) for node in nodes}
+    pnodes: dict[str, str] = {}
+    if record.state is State.ACTIVE:
+        statuses, pnodes = _ask(bed, place, record, nodes)
+    return ExperimentView(
+        experiment=str(record.id),
+        state=record.state,
+        reason=record.reason,
+        packing=record.settings.packing,
+        file=record.settings.file,
+        created=record.created,
+        changed=record.changed,
+        nodes=tuple(_node(place, node, *statuses.get(node.node, (None, None))) for node in nodes),
+        pnodes=pnodes,
+    )
+
+
+def _ask(
+    bed: Testbed, place: Place, record: ExperimentRecord, nodes: list[NodeRecord]
+) -> tuple[dict[str, tuple[str | None, int | None]], dict[str, str]]:
+    """Ask the keeper; nothing is known of nodes when it doesn't answer. A keeper that is gone is started again."""
+    if os.geteuid() == 0 and not keeper_alive(place):
+        with contextlib.suppress(BenitoError):
+            start_keeper(place, bed.home, record.settings, bed.config)
+    try:
+        statuses, pnodes = ask_keeper(place, [Request("status"), Request("pnodes")], ASK_S)
+    except Unreachable:
+        return {node.node: (None, None) for node in nodes}, dict.fromkeys((node.pnode for node in nodes), "lost")
+    return {node: (boot, code) for node, (boot, code) in statuses.items()}, pnodes
+
+
+def _node(place: Place, node: NodeRecord, boot: str | None, code: int | None) -> NodeView:
+    return NodeView(
+        node=node.node,
+        pnode=node.pnode,
+        kind=node.kind,
+        image=node.image,
+        control=node.control,
+        addresses=node.addresses,
+        boot=boot,
+        code=code,
+        name=f"{node.node}.{place.experiment.domain}".lower(),
+    )
