@@ -8,7 +8,7 @@ long as it is in the experiment, so what stays keeps its names when other things
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from benito.embedding.model import Assignment
@@ -62,7 +62,14 @@ class Allocations:
     mac_prefix: int
     """The experiment's own second and third byte of MAC addresses, 0 to 65535."""
     underlay_prefix: int = 16
-    accounts: tuple[Account, ...] = field(default=())
+    accounts: tuple[Account, ...] = ()
+
+    def __post_init__(self) -> None:
+        """ValueError for numbers that don't fit their fields on the wire: such allocations are a defect."""
+        if not 0 <= self.mac_prefix < 2**16:
+            raise ValueError(f"MAC prefix {self.mac_prefix} has more than 16 bits")
+        if not 0 < self.vni_base <= 2**24 - 1 - max(self.lans.values(), default=0):
+            raise ValueError(f"VNIs from {self.vni_base} on don't fit 24 bits")
 
 
 def number(names: Iterable[str], before: Mapping[str, int] | None = None) -> dict[str, int]:

@@ -6,9 +6,10 @@ segments overlap, it is the single address of each of their members instead.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from socket import AF_INET, inet_pton
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Block:
 
 def address(text: str) -> int:
     """Return a dotted address as a number."""
-    return int(IPv4Address(text))
+    return int.from_bytes(inet_pton(AF_INET, text))
 
 
 def dotted(number: int) -> str:
@@ -149,9 +150,7 @@ class Space:
             # As large as the alignment of its start and the rest of the run allow; pieces are aligned themselves,
             # so a block never ends within one.
             size = min(start & -start or 1 << 32, 1 << (stop - start).bit_length() - 1)
-            after = piece
-            while after <= last and self._ends[after] < start + size:
-                after += 1
+            after = bisect_left(self._ends, start + size, piece, last + 1)
             yield Block(f"{dotted(start)}/{33 - size.bit_length()}", piece, after - 1)
             start, piece = start + size, after
 

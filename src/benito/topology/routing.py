@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import cache
 from ipaddress import IPv4Network
 
 from benito.errors import Fault, InputError
@@ -22,7 +23,12 @@ Routes = tuple[tuple[str, str], ...]
 
 def prefix_length(lan: Lan) -> int:
     """Return the length of a LAN's prefix; 24 where nobody gave a netmask."""
-    return IPv4Network(f"0.0.0.0/{lan.netmask}").prefixlen if lan.netmask else DEFAULT_PREFIX
+    return _length(lan.netmask) if lan.netmask else DEFAULT_PREFIX
+
+
+@cache
+def _length(netmask: str) -> int:
+    return IPv4Network(f"0.0.0.0/{netmask}").prefixlen
 
 
 def forwards(topology: Topology) -> set[str]:

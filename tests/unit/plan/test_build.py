@@ -287,6 +287,14 @@ def test_numbers_that_fit_no_mac_address_are_refused() -> None:
         identity.mac(0, 0, 16320)
 
 
+def test_allocations_that_fit_no_frame_are_refused() -> None:
+    given = example(chain(3), assignment(chain(3), (0, 0, 0)))
+    with pytest.raises(ValueError, match="MAC prefix 65536"):
+        replace(given, mac_prefix=65536)
+    with pytest.raises(ValueError, match="VNIs from 16777215 on"):
+        replace(given, vni_base=2**24 - 1)
+
+
 def test_an_empty_experiment_has_no_plans() -> None:
     topology = network(0, [])
     assert plan(topology, assignment(topology, ()), example(topology, assignment(topology, ()))) == ()
