@@ -95,7 +95,8 @@ class Netem:
                 return sent.get(target, Counters())
             near = _stage(target)[0]
             stage = queues.get(links[near].index, TOKENS) if near in links else None
-            dropped = (stage.drops if stage else 0) + max(0, outer.drops)
+            # The outer queue counts what its inner one has lost among its own drops.
+            dropped = outer.drops - inner.drops + (stage.drops if stage else 0)
             return Counters(frames=outer.packets, bytes=outer.bytes, lost=inner.drops, dropped=dropped)
 
         return {w.name: WireCounters(count(w.b, w.forward), count(w.a, w.backward)) for w in self._wires}

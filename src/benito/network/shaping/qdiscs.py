@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 Options = Mapping[str, int]
@@ -126,17 +127,25 @@ class Queues:
 
 
 def _message(index: int, parent: int, handle: int, kind: str, options: bytes | None) -> Any:
-    from pyroute2.netlink.rtnl.tcmsg import tcmsg
-
-    class Request(tcmsg):  # type: ignore[misc]  # pyroute2 is untyped.
-        nla_map = (("TCA_UNSPEC", "none"), ("TCA_KIND", "asciiz"), ("TCA_OPTIONS", "cdata"))
-
-    message = Request()
+    message = _message_class()()
     message["index"], message["parent"], message["handle"] = index, parent, handle
     message["attrs"] = [("TCA_KIND", kind)]
     if options is not None:
         message["attrs"].append(("TCA_OPTIONS", options))
     return message
+
+
+@cache
+def _message_class() -> Any:
+    from pyroute2.netlink import nlmsg
+    from pyroute2.netlink.rtnl.tcmsg import tcmsg
+
+    # Not derived from tcmsg, whose map of attributes would be inherited instead of this one.
+    class Request(nlmsg):  # type: ignore[misc]  # pyroute2 is untyped.
+        fields = tcmsg.fields
+        nla_map = (("TCA_UNSPEC", "none"), ("TCA_KIND", "asciiz"), ("TCA_OPTIONS", "cdata"))
+
+    return Request
 
 
 def _attribute(kind: int, data: bytes) -> bytes:
