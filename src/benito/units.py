@@ -107,7 +107,10 @@ def delay_ms(text: str) -> float:
     if milliseconds < 0:
         raise InputError(f"the delay `{_short(text)}` is negative", hint="write 0ms for no delay")
     if milliseconds > 3_600_000:
-        raise InputError(f"the delay `{_short(text)}` is over an hour", hint="without a unit it is seconds: write 10ms")
+        raise InputError(
+            f"the delay `{_short(text)}` is over an hour",
+            hint=DELAY_HINT if unit else "without a unit it is seconds: write 10ms",
+        )
     return float(milliseconds)
 
 

@@ -11,11 +11,15 @@ from benito.topology.model import Interface, Lan, Node, Shape, Topology
 
 MAX_MEMBERS = 12
 """Of a LAN, shown by name."""
+UNBOUND = 1000
+"""Columns when the table goes to a file or program, so that a row stays a line."""
 
 
 def print_topology(topology: Topology) -> None:
     """Print nodes, links and LANs with what was asked, and what the person should know."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNBOUND
     console.print(_nodes(topology))
     if topology.lans:
         console.print(_lans(topology))

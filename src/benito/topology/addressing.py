@@ -1,6 +1,6 @@
 """Gives every interface an address and every LAN a netmask, by Benito's rule or exactly by Emulab's.
 
-benito: the i-th LAN of the file (from 0) gets 10.0.i.0/24, and after 256 of them 10.1.0.0/24 and on; its members get .1,
+benito: the i-th LAN of the file (from 0) gets 10.0.i.0/24, after 256 of them 10.1.0.0/24 and on; its members get .1,
 .2, ...; a LAN with more than 254 members gets a wider subnet. Subnets that overlap one of the file's own are skipped.
 
 emulab: LANs in the order of `Topology.numbering` get 10.1.1.0/24, 10.1.2.0/24, ..., 10.2.1.0/24, ...; their members get
@@ -64,6 +64,7 @@ def assign(topology: Topology, rule: Rule = "benito") -> Topology:
         masks[lan.name] = dotted(subnets[lan.name].mask)
         _fill(lan, subnets[lan.name], interfaces, 2 if rule == "emulab" else 1, faults)
     if faults:
+        faults.sort(key=lambda fault: fault.where.line if fault.where else 0)
         raise InputError(f"{len(faults)} addresses can't be used", faults=faults)
     return replace(
         topology,
@@ -92,7 +93,7 @@ def _fixed(lan: Lan, interfaces: dict[str, list[Interface]], faults: list[Fault]
         elif host in (0, ~mask & FULL):
             faults.append(_unusable(lan, address, mask, where, "zeros" if host == 0 else "ones"))
         elif address in subnet.taken:
-            faults.append(Fault(f"two members of `{lan.name}` have the address {dotted(address)}", where))
+            faults.append(Fault(f"two members of `{lan.name}` have the address {dotted(address)}", where, "change one"))
         subnet.taken.add(address)
     return subnet
 
@@ -109,7 +110,7 @@ def _unusable(lan: Lan, address: int, mask: int, where: Where | None, digits: st
     return Fault(
         f"the address {dotted(address)} on `{lan.name}` has nothing but {digits} after its netmask {dotted(mask)}",
         where,
-        f"such an address stands for the {'subnet' if digits == 'zeros' else 'broadcast'} itself: choose another one",
+        f"it stands for {'the subnet itself' if digits == 'zeros' else 'all of the subnet'}: choose another one",
     )
 
 

@@ -250,7 +250,9 @@ def group(experiment: Experiment, draft: GroupDraft, names: tuple[str, ...], sta
         thing = experiment.names.get(name)
         if thing is None:
             experiment.fault(
-                f"`{name[:60]}` can't be in an event group, it is no object of this experiment", statement.where
+                f"`{name[:60]}` can't be in an event group, it is no object of this experiment",
+                statement.where,
+                "groups hold programs, links, nodes and traffic",
             )
         elif isinstance(thing, GroupDraft):
             draft.members += thing.members

@@ -13,6 +13,9 @@ from benito.topology.ns.drafts import EventDraft, GroupDraft, LanDraft, NodeDraf
 from benito.topology.ns.naming import TclArray
 
 MAX_FAULTS = 100
+MAX_WARNINGS = 500
+MAX_INTERFACES = 500_000
+"""Of all nodes together."""
 ARTICLES = {"node": "a node", "LAN": "a LAN", "link": "a link", "link or LAN": "a link or a LAN"}
 
 
@@ -73,9 +76,14 @@ def check_arguments(statement: Statement, command: Command) -> None:
     count = len(statement.args)
     if count < command.least or (command.most is not None and count > command.most):
         raise InputError(
-            f"{statement.name} has {count} argument{'s' * (count != 1)}",
+            f"{statement.name} has {counted(count)}",
             hint=f"write: {statement.name} {command.usage}".rstrip(),
         )
+
+
+def counted(count: int) -> str:
+    """Say how many arguments there are."""
+    return f"{count or 'no'} argument{'s' * (count != 1)}"
 
 
 class Experiment:
@@ -103,6 +111,8 @@ class Experiment:
         self.ran: Where | None = None
         self._said: set[tuple[str, Where | None]] = set()
         self._kept: set[str] = set()
+        self._interfaces = 0
+        self._close: dict[tuple[str, str], list[str]] = {}
 
     def where(self, line: int) -> Where:
         """Return the place of a line of this file."""
@@ -116,7 +126,7 @@ class Experiment:
 
     def warn(self, message: str, where: Where | None, hint: str = "") -> None:
         """Note something that the person should know, once."""
-        if (message, where) not in self._said:
+        if (message, where) not in self._said and len(self.warnings) < MAX_WARNINGS:
             self._said.add((message, where))
             self.warnings.append(Fault(message, where, hint))
 
@@ -126,6 +136,18 @@ class Experiment:
         if feature not in self._kept:
             self._kept.add(feature)
             self.warn(f"{feature} is recorded but not acted on yet", where)
+
+    def reserve(self, interfaces: int) -> None:
+        """Count interfaces that are about to be made; InputError when there are too many."""
+        self._interfaces += interfaces
+        if self._interfaces > MAX_INTERFACES:
+            raise InputError(
+                f"the file makes more than {MAX_INTERFACES} interfaces", hint="look for a loop that makes too many"
+            )
+
+    def full(self) -> bool:
+        """Whether so much is wrong that reading on would not help."""
+        return len(self.faults) >= MAX_FAULTS or self._interfaces > MAX_INTERFACES
 
     @contextmanager
     def collecting(self, where: Where | None) -> Iterator[None]:
@@ -155,10 +177,14 @@ class Experiment:
         short = name if len(name) <= 60 else name[:57] + "..."
         message = f"`{short}` is not {ARTICLES[noun]}"
         if isinstance(found, LanDraft):
-            return InputError(f"{message}, it is {'a link' if found.kind == 'Link' else 'a LAN'}")
+            what = ARTICLES["link" if found.kind == "Link" else "LAN"]
+            return InputError(f"{message}, it is {what}", hint=f"name a {noun}")
         if isinstance(found, NodeDraft):
-            return InputError(f"{message}, it is a node")
-        close = difflib.get_close_matches(name, candidates, 1) if len(candidates) <= 2000 and len(name) <= 60 else []
+            return InputError(f"{message}, it is a node", hint=f"name a {noun}")
+        close = self._close.get((name, noun))
+        if close is None:
+            seekable = len(candidates) <= 2000 and len(name) <= 60
+            close = self._close[name, noun] = difflib.get_close_matches(name, candidates, 1) if seekable else []
         if close:
             return InputError(message, hint=f"did you mean `{close[0]}`?")
         made = {"node": "$ns node", "link": "$ns duplex-link", "LAN": "$ns make-lan"}.get(noun, "$ns duplex-link")

@@ -47,7 +47,7 @@ def explain(record: Record, source: str, file: str, limits: Limits) -> Fault:
     """Return the fault of a script that ended in a Tcl error."""
     message, trail, *code = (*record.fields, "", "")
     lines = source.split("\n")
-    line = locate(trail, lines)
+    line = locate(trail, lines, outermost="time limit exceeded" in message)
     text, hint = _describe(message, [part for part in code if part], limits, trail)
     if code[:2] in (["BENITO", "UNKNOWN"], ["BENITO", "SOURCE"]) and len(code) > 3 and code[3].isdecimal():
         line = int(code[3])
@@ -60,6 +60,8 @@ def _describe(message: str, code: list[str], limits: Limits, trail: str) -> tupl
         return _own(code, limits)
     if "time limit exceeded" in message:
         return f"the file runs for more than {limits.seconds} seconds", "look for a loop that never ends"
+    if "exceeds max size" in message or "out of memory" in message:
+        return "a value needs more memory than there is", "look for a list or text that grows without end"
     if "too many nested evaluations" in message:
         return "the file calls itself too deeply", "look for a procedure that calls itself without end"
     if found := re.match(r'can\'t read "(.{1,200})": (no such|variable is|no such element)', message):
@@ -85,7 +87,7 @@ def _own(code: list[str], limits: Limits) -> tuple[str, str]:
     if kind == "UNKNOWN":
         return _unknown(what)
     if kind == "SOURCE":
-        hint = "only tb_compat.tcl can be sourced (Benito has it built in); put the other file's text here"
+        hint = "only tb_compat.tcl can be, which Benito has built in: put the other file's text here"
         return f"the file {what[:100]} can't be sourced", hint
     if kind == "OBJECTS":
         return f"the file makes more than {limits.objects} objects", "look for a loop that makes too many"
@@ -97,21 +99,23 @@ def _unknown(command: str) -> tuple[str, str]:
     close = difflib.get_close_matches(name, COMMANDS, 1, 0.7)
     if name.startswith(("<<<<", "====", ">>>>")):
         return "a merge conflict was left in the file", "keep one of the two versions and remove the marks"
-    if close:
-        return f"there is no command `{name}`", f"did you mean `{close[0]}`?"
     if "\xa0" in name:
         return "a non-breaking space stands where a plain space belongs", "type the spaces of this line again"
     if not name.isascii():
         return f"there is no command `{name}`", "use plain quotes and hyphens: text from web pages often has others"
+    if close and close[0] != name:
+        return f"there is no command `{name}`", f"did you mean `{close[0]}`?"
     return f"there is no command `{name}`", "put # before a comment; a continued line ends in a single backslash"
 
 
-def locate(trail: str, lines: list[str]) -> int:
-    """Return the line of the innermost command, from Tcl's trail of nested bodies and procedures."""
+def locate(trail: str, lines: list[str], *, outermost: bool = False) -> int:
+    """Return the line of the innermost (or outermost) command, from Tcl's trail of nested bodies and procedures."""
     line = 1
     for frame in reversed(list(FRAME.finditer(trail))):
         if frame["file_line"]:
             line = int(frame["file_line"])
+            if outermost:
+                return line
         elif frame["procedure"]:
             line = _definition(frame["procedure"], lines) + int(frame["procedure_line"]) - 1
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import MappingProxyType
 
 from benito.topology import placement
@@ -28,7 +29,7 @@ def finish(experiment: Experiment) -> Topology:
     _check_names(experiment)
     traffic.finish(experiment)
     routes = [_route(experiment, node, route) for node in experiment.nodes for route in node.routes]
-    nodes = tuple(_node(experiment, node) for node in experiment.nodes)
+    nodes = tuple(_node(node) for node in experiment.nodes)
     lans = tuple(_lan(lan) for lan in experiment.lans if lan.ports)
     for lan in experiment.lans:
         if not lan.ports:
@@ -78,20 +79,10 @@ def _check_names(experiment: Experiment) -> None:
             experiment.fault(problem[0], lan.where, problem[1])
 
 
-def _node(experiment: Experiment, draft: NodeDraft) -> Node:
+def _node(draft: NodeDraft) -> Node:
     kind, partition = None, None
-    try:
-        kind = placement.kind(draft.attributes)
-    except ValueError as error:
-        experiment.fault(
-            f"`{draft.name}` has the unknown node type `{str(error)[:60]}`",
-            draft.where,
-            f"known types are {', '.join(placement.KINDS)}",
-        )
-    try:
-        partition = placement.partition(draft.attributes)
-    except ValueError as error:
-        experiment.fault(f"`{draft.name}` has the partition `{str(error)[:60]}`", draft.where, "write a number")
+    with contextlib.suppress(ValueError):  # what makes no sense is a fault of the statement already
+        kind, partition = placement.kind(draft.attributes), placement.partition(draft.attributes)
     return Node(
         name=draft.name,
         interfaces=tuple(_interface(port) for port in draft.ports),
@@ -144,7 +135,9 @@ def _route(experiment: Experiment, node: NodeDraft, route: Route) -> ManualRoute
     neighbours = {port.lan for port in node.ports}
     if not any(port.lan in neighbours for port in route.next_hop.ports):
         experiment.fault(
-            f"`{node.name}` can't reach its next hop `{route.next_hop.name}`, they share no link or LAN", route.where
+            f"`{node.name}` can't reach its next hop `{route.next_hop.name}`, they share no link or LAN",
+            route.where,
+            "the next hop must be a neighbour",
         )
         return None
     return ManualRoute(node.name, destination.name, route.next_hop.name, route.where)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import functools
 
 from benito.errors import InputError, Where
 from benito.topology.ns import events, failure, global_commands, lan_commands, node_commands, simulator
 from benito.topology.ns.drafts import Agent, GroupDraft, Handle, LanDraft, NodeDraft, ProgramDraft, Thing
-from benito.topology.ns.experiment import Commands, Experiment, Statement, check_arguments
+from benito.topology.ns.experiment import Commands, Experiment, Statement, check_arguments, counted
 from benito.topology.ns.recording import Limits, Record, Recording
 
 TESTBED = Commands({**node_commands.COMMANDS, **lan_commands.COMMANDS, **global_commands.COMMANDS})
@@ -22,6 +23,9 @@ DEATHS = {
 def interpret(recording: Recording, source: str, file: str, limits: Limits) -> Experiment:
     """Return everything the file says, with its faults."""
     experiment = Experiment(file)
+    if recording.records and recording.records[-1].fields[2:4] == ("BENITO", "OBJECTS"):
+        _take(experiment, recording.records[-1], source, limits)
+        return experiment
     last = 1
     late = False
     for record in recording.records:
@@ -36,11 +40,13 @@ def interpret(recording: Recording, source: str, file: str, limits: Limits) -> E
                 experiment.warn("statements after $ns run have no effect", experiment.where(record.line))
             continue
         _take(experiment, record, source, limits)
+        if experiment.full():
+            return experiment
     if not recording.complete:
         text, hint = DEATHS[recording.death or "crash"]
         text = text.format(seconds=limits.seconds, memory=limits.memory >> 20)
         experiment.fault(text, experiment.where(last), hint)
-    elif experiment.ran is None and not any(record.kind == "error" for record in recording.records):
+    elif experiment.ran is None and not any(_fatal(record) for record in recording.records[-1:]):
         lines = max(source.rstrip("\n").count("\n") + 1, 1)
         experiment.fault("the file has no $ns run", Where(file, lines), "end the file with the line: $ns run")
     return experiment
@@ -52,15 +58,20 @@ def _take(experiment: Experiment, record: Record, source: str, limits: Limits) -
     try:
         if record.kind == "error":
             fault = failure.explain(record, source, experiment.file, limits)
-            if record.fields[2:4] != ("BENITO", "EXIT"):
+            if _fatal(record):
                 experiment.fault(fault.message, fault.where, fault.hint)
         else:
             TAKERS[record.kind](experiment, record.fields, where)
     except InputError as error:
         experiment.fault(error.message, where, error.hint)
     except (KeyError, IndexError, ValueError) as error:
-        # The script reached into the recorder's own procedures.
-        raise InputError(f"the record of this statement makes no sense ({error!r})", where=where) from error
+        message = "this statement reaches into Benito's own procedures"
+        raise InputError(message, where=where, hint="use another namespace than benito") from error
+
+
+def _fatal(record: Record) -> bool:
+    """Whether it is a Tcl error, and not the file's own `exit`."""
+    return record.kind == "error" and record.fields[2:4] != ("BENITO", "EXIT")
 
 
 def _new(experiment: Experiment, fields: tuple[str, ...], where: Where) -> None:
@@ -89,6 +100,7 @@ def _begin_lan(experiment: Experiment, statement: Statement) -> None:
     lan = statement.lan
     experiment.lans.append(lan)
     experiment.lan_order.add(lan.name)
+    experiment.reserve(len(statement.args))
     make = simulator.make_link if statement.name == "Link" else simulator.make_lan
     make(experiment, lan, statement)
 
@@ -100,7 +112,7 @@ def _begin_handle(experiment: Experiment, statement: Statement) -> None:
     method = "link" if statement.name == "SimplexLink" else "lanlink"
     if len(statement.args) != 2:
         usage = "node node" if method == "link" else "lan node"
-        raise InputError(f"$ns {method} has {len(statement.args)} arguments", hint=f"write: $ns {method} {usage}")
+        raise InputError(f"$ns {method} has {counted(len(statement.args))}", hint=f"write: $ns {method} {usage}")
     if method == "link":
         source = experiment.node(statement.args[0])
         handle.lan = experiment.between(source, experiment.node(statement.args[1]))
@@ -125,7 +137,6 @@ def _begin_program(experiment: Experiment, statement: Statement) -> None:
     """`$node program-agent -command ...`, `new Program $ns`, or a node's start command."""
     program = statement.subject
     assert isinstance(program, ProgramDraft)
-    experiment.programs.append(program)
     if len(statement.args) == 2 and statement.args[1] == "-startcmd":
         program.start = True
         program.node = statement.args[0]
@@ -134,6 +145,7 @@ def _begin_program(experiment: Experiment, statement: Statement) -> None:
         options = events.program_options(list(statement.args[1:]))
         program.command = options.pop("COMMAND", "")
         program.options = options
+    experiment.programs.append(program)
 
 
 def _begin_group(experiment: Experiment, statement: Statement) -> None:
@@ -196,14 +208,20 @@ def _testbed(experiment: Experiment, fields: tuple[str, ...], where: Where) -> N
     name, *args = fields
     command = TESTBED.get(name)
     if command is None:
-        close = difflib.get_close_matches(name, TESTBED, 1, 0.9)
+        close = _misspelled(name)
         if close:
-            raise InputError(f"there is no command {name[:60]}", hint=f"did you mean {close[0]}?")
+            raise InputError(f"there is no command {name[:60]}", hint=f"did you mean {close}?")
         experiment.warn(f"there is no command {name[:60]}; the statement is ignored", where)
         return
     statement = Statement(name, tuple(args), where)
     check_arguments(statement, command)
     command.run(experiment, statement)
+
+
+@functools.lru_cache(maxsize=1000)
+def _misspelled(name: str) -> str:
+    """Return the command that was meant, empty where none is near."""
+    return next(iter(difflib.get_close_matches(name, TESTBED, 1, 0.9)), "") if len(name) <= 60 else ""
 
 
 def _call(experiment: Experiment, fields: tuple[str, ...], where: Where) -> None:
@@ -219,7 +237,7 @@ def _event(experiment: Experiment, fields: tuple[str, ...], where: Where) -> Non
 
 def _arity(experiment: Experiment, fields: tuple[str, ...], where: Where) -> None:
     usage = '$ns at 60 "$link0 down"' if fields[0] == "at" else '$sequence append "$link0 down"'
-    raise InputError(f"{fields[0]} has {len(fields) - 2} arguments", hint=f"write: {usage}")
+    raise InputError(f"{fields[0]} has {counted(len(fields) - 2)}", hint=f"write: {usage}")
 
 
 def _badlist(experiment: Experiment, fields: tuple[str, ...], where: Where) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benito import units
 from benito.errors import InputError
+from benito.topology import placement
 from benito.topology.model import Software
 from benito.topology.ns.drafts import NodeDraft, Thing
 from benito.topology.ns.experiment import Commands, Experiment, Statement
@@ -66,7 +67,23 @@ def add_node_attribute(experiment: Experiment, statement: Statement) -> None:
     key, value = statement.args[1:]
     if key in node.attributes and node.attributes[key] != value:
         experiment.warn(f"`{node.name}` has attribute {key} already; the first value stays", statement.where)
-    node.attributes.setdefault(key, value)
+    elif key not in node.attributes:
+        node.attributes[key] = value
+        check_placement(node, key)
+
+
+def check_placement(node: NodeDraft, key: str) -> None:
+    """Raise InputError when the attribute just set says where or as what the node is made, and makes no sense."""
+    one = {key: node.attributes[key]}
+    try:
+        placement.kind(one)
+    except ValueError as error:
+        hint = f"known types are {', '.join(placement.KINDS)}"
+        raise InputError(f"`{node.name}` has the unknown node type `{str(error)[:60]}`", hint=hint) from None
+    try:
+        placement.partition(one)
+    except ValueError as error:
+        raise InputError(f"`{node.name}` has the partition `{str(error)[:60]}`", hint="write a number") from None
 
 
 @COMMANDS.add("tb-set-node-rpms", "node rpm ...")

@@ -47,6 +47,7 @@ set machinery {
         variable class
         variable name
         variable value
+        variable handle
         variable notices 0
         foreach command {set interp puts} {
             rename ::$command ::benito::$command
@@ -81,11 +82,13 @@ set machinery {
         variable limit
         variable class
         variable name
+        variable handle
         if {[incr objects] > $limit} {
             return -code error -errorcode {BENITO OBJECTS} "more than $limit objects"
         }
         set class($objects) $kind
         set name($objects) $label
+        set handle($label) $objects
         interp alias {} ::$label {} ::benito::call $objects
         record new $objects $kind $label {*}$args
         return $label
@@ -128,11 +131,15 @@ set machinery {
 
     proc ::benito::christen {old new} {
         variable name
+        variable handle
         if {[namespace which -command ::$new] ne {}} {
+            # Emulab gives up here. Going on with the older object of that name finds the other faults of the file.
             record clash $old $new
-            return $old
+            return [expr {[info exists handle($new)] ? $new : $old}]
         }
-        set id [lindex [interp alias {} ::$old] 1]
+        set id $handle($old)
+        unset handle($old)
+        set handle($new) $id
         rename ::$old ::$new
         set name($id) $new
         record rename $id $new

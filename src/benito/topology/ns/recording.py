@@ -35,9 +35,9 @@ class Limits:
     """Time for the script; the process as a whole gets ten seconds more."""
     memory: int = 1 << 30
     """Bytes of address space."""
-    output: int = 256 << 20
+    output: int = 64 << 20
     """Bytes of recording."""
-    objects: int = 200_000
+    objects: int = 100_000
     """Nodes, links, LANs, agents and whatever else the script makes, together."""
 
 
@@ -99,6 +99,8 @@ def _watch(child: subprocess.Popen[bytes], limits: Limits) -> Recording:
         for stream in (child.stdout, child.stderr):
             if stream is not None:
                 stream.close()
+    if stopped == "output":
+        return Recording(death=stopped)
     records = parse(output.decode("utf-8", "replace"))
     if records and records[-1].kind == "end":
         return Recording(records[:-1], complete=True)

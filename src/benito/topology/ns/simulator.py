@@ -21,7 +21,8 @@ from benito.topology.ns.drafts import (
     Route,
     Thing,
 )
-from benito.topology.ns.experiment import Commands, Experiment, Statement, check_arguments
+from benito.topology.ns.experiment import Commands, Experiment, Statement, check_arguments, counted
+from benito.topology.ns.node_commands import check_placement
 
 SIMULATOR = Commands()
 NODE = Commands()
@@ -105,7 +106,8 @@ def add_route(experiment: Experiment, statement: Statement) -> None:
     if isinstance(destination, Handle):
         destination = destination.lan
     if not isinstance(destination, NodeDraft | LanDraft):
-        raise InputError(f"`{statement.args[0][:60]}` is not a node, link or LAN to route to")
+        name = statement.args[0][:60]
+        raise InputError(f"`{name}` is not a node, link or LAN to route to", hint="make it before this line")
     if any(route.destination is destination for route in node.routes):
         raise InputError(f"`{node.name}` has a route to `{destination.name}` already", hint="leave one of them out")
     node.routes.append(Route(destination, experiment.node(statement.args[1]), statement.where))
@@ -127,6 +129,7 @@ def add_attribute(experiment: Experiment, statement: Statement) -> None:
     """Set an attribute; the last call for a key wins."""
     node = statement.node
     node.attributes[statement.args[0]] = statement.args[1]
+    check_placement(node, statement.args[0])
 
 
 @NODE.add("set", "variable value")
@@ -259,7 +262,7 @@ def make_link(experiment: Experiment, lan: LanDraft, statement: Statement) -> No
     lan.shape = LanKind.LINK
     usage = "node node bandwidth delay queue"
     if len(statement.args) < 5:
-        raise InputError(f"$ns duplex-link has {len(statement.args)} arguments", hint=f"write: $ns duplex-link {usage}")
+        raise InputError(f"$ns duplex-link has {counted(len(statement.args))}", hint=f"write: $ns duplex-link {usage}")
     if len(statement.args) > 5:
         experiment.warn("$ns duplex-link: arguments after the queue are ignored", lan.where)
     bandwidth, delay, kind = _shape(experiment, lan, *statement.args[2:5])
@@ -279,7 +282,8 @@ def make_lan(experiment: Experiment, lan: LanDraft, statement: Statement) -> Non
     """`$ns make-lan "node node ..." bandwidth delay`, and the kinds that are made like it."""
     method, bandwidth_text, delay_text, count, *members = statement.args
     if count not in ("3", "4") and method in ("make-lan", "make-cloud"):
-        raise InputError(f"$ns {method} has {count} arguments", hint=f'write: $ns {method} "node node" bandwidth delay')
+        usage = f'$ns {method} "node node" bandwidth delay'
+        raise InputError(f"$ns {method} has {counted(int(count))}", hint=f"write: {usage}")
     if method == "make-cloud":
         lan.attributes["cloud"] = "1"
     bandwidth, delay, kind = _shape(experiment, lan, bandwidth_text, delay_text, "DropTail")
