@@ -82,7 +82,6 @@ MASKED_UNITS = (
     "systemd-ask-password-console.path",
     "systemd-ask-password-wall.path",
     "systemd-user-sessions.service",
-    "systemd-logind.service",
     "systemd-initctl.socket",
     "systemd-journald-audit.socket",
     "getty@tty1.service",
@@ -107,9 +106,10 @@ MASKED_GENERATORS = (
 )
 
 DROPPED_WANTS = (
-    # Started when something asks for them, through their sockets.
+    # Started when something asks for them, through a socket or the bus (`shutdown` asks for logind).
     "sysinit.target.wants/systemd-udevd.service",
     "multi-user.target.wants/dbus.service",
+    "multi-user.target.wants/systemd-logind.service",
 )
 
 MASKED_TMPFILES = ("systemd-nologin.conf", "x11.conf", "provision.conf", "systemd-pstore.conf")

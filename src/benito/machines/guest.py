@@ -30,7 +30,7 @@ FIRST_UID = 20001
 
 _ACCOUNT_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.IGNORECASE)
 _BRING_IN = (
-    f"umask 022; [ -d {HOME} ] || mkdir -p {HOME} && cat > {HOME}/configuration.new && "
+    f"umask 022; mkdir -p {HOME} /run/benito && cat > {HOME}/configuration.new && "
     f"mv {HOME}/configuration.new {HOME}/configuration.tar && tar -xpf {HOME}/configuration.tar -C / && "
     f'exec /bin/sh {HOME}/apply first "$1" "$2"'
 )

@@ -66,14 +66,14 @@ class GuestAgent:
         if env is not None:
             arguments["env"] = [f"{name}={value}" for name, value in env.items()]
         pid = (await self.call("guest-exec", arguments, timeout))["pid"]
-        pause = 0.03
+        pause = 0.05
         while True:
             left = deadline - loop.time()
             if left <= 0:
-                raise NodeError(f"{self._node}: {argv[0]} did not end within {timeout:.0f} s")
+                raise NodeError(f"{self._node}: {argv[0]} did not end within {timeout:g} s")
             # The agent has no event for the end of a command; each question costs the guest some milliseconds.
             await asyncio.sleep(min(pause, left))
-            pause = min(pause * 1.5, 1.0)
+            pause = min(pause * 2, 1.0)
             status = await self.call("guest-exec-status", {"pid": pid}, max(left, 5.0))
             if status["exited"]:
                 return self._result(argv[0], status)
@@ -138,7 +138,8 @@ class GuestAgent:
             return await asyncio.wait_for(step, timeout)
         except TimeoutError as error:
             self._synced = False
-            raise NodeError(f"{self._node}: the guest agent did not answer within {timeout:.0f} s") from error
+            what = "no machine listens at its socket" if self._streams is None else "the guest agent did not answer"
+            raise NodeError(f"{self._node}: {what} within {timeout:g} s") from error
         except (OSError, EOFError) as error:
             await self.close()
             raise NodeError(f"{self._node}: the machine has closed its guest agent's socket") from error

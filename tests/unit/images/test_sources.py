@@ -1,0 +1,58 @@
+"""Which of the host's apt entries are Debian's own."""
+
+from pathlib import Path
+
+import pytest
+
+from benito.errors import HostError
+from benito.images.sources import Sources, find_sources
+
+DEB822 = """\
+Types: deb
+# an old address
+URIs: http://mirror.test/debian
+Suites: bookworm bookworm-updates
+Components: main contrib
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://mirror.test/debian-security
+Suites: bookworm-security
+Components: main
+"""
+
+
+def test_deb822_entries_are_found(tmp_path: Path) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d/debian.sources").write_text(DEB822)
+    assert find_sources(tmp_path, {}) == Sources("http://mirror.test/debian", "http://mirror.test/debian-security")
+
+
+def test_other_vendors_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d/a.list").write_text(
+        "deb [arch=amd64 signed-by=/etc/apt/keyrings/v.gpg] https://vendor.test/linux/debian bookworm stable\n"
+        "deb [signed-by=/etc/apt/keyrings/w.gpg] https://wine.test/debian/ bookworm main\n"
+        "deb https://node.test/node_20.x nodistro main\n"
+    )
+    (tmp_path / "sources.list.d/b.sources.disabled").write_text(DEB822.replace("mirror", "disabled"))
+    (tmp_path / "sources.list.d/c.sources").write_text(DEB822.replace("mirror", "off") + "Enabled: no\n")
+    (tmp_path / "sources.list").write_text(
+        "# deb http://commented.test/debian bookworm main\ndeb-src http://source.test/debian bookworm main\n"
+        "deb http://plain.test/debian/ bookworm main # the one\n"
+    )
+    assert find_sources(tmp_path, {}).archive == "http://plain.test/debian/"
+
+
+def test_a_host_without_debian_entries_says_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="BENITO_DEBIAN_MIRROR"):
+        find_sources(tmp_path, {})
+    assert find_sources(tmp_path, {"BENITO_DEBIAN_MIRROR": "http://m.test/debian"}) == Sources("http://m.test/debian")
+
+
+def test_credentials_stay_on_the_host() -> None:
+    sources = Sources("https://user:secret@m.test:8443/debian")
+    assert "secret" in sources.entries("bookworm", private=True)
+    assert sources.entries("bookworm", private=False) == (
+        "deb https://m.test:8443/debian bookworm main\ndeb https://m.test:8443/debian bookworm-updates main\n"
+    )

@@ -1,0 +1,96 @@
+"""The script that runs the start command, in a shell of this host."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benito.machines.guest import BootState, parse_state
+
+SCRIPT = Path(__file__).parents[3] / "src/benito/machines/inside/start"
+Run = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "facts").write_text(f"user=root\nstart_command={shlex.quote(command)}\n")
+        environment = {
+            **os.environ,
+            "BENITO_INSIDE": str(tmp_path),
+            "BENITO_LOG": str(tmp_path / "log"),
+            "BENITO_PORTS": str(tmp_path / "no ports"),
+            "OUT": str(tmp_path / "by hand"),
+        }
+        return subprocess.run(
+            ["/bin/sh", str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=20, check=True
+        )
+
+    return run
+
+
+def log(folder: Path, kind: str) -> str:
+    return (folder / f"log/start_command.{kind}").read_text()
+
+
+def state(folder: Path) -> BootState:
+    return parse_state((folder / "state").read_text())
+
+
+def test_output_and_exit_status_are_kept(run: Run, tmp_path: Path) -> None:
+    done = run("echo out; echo err >&2; exit 3")
+    assert (log(tmp_path, "out"), log(tmp_path, "err")) == ("out\n", "err\n")
+    assert log(tmp_path, "log").endswith("exit status: 3\n")
+    assert state(tmp_path).start_exit == 3
+    boot_id = state(tmp_path).boot_id
+    assert done.stdout == f"booted {boot_id}\nstart-exit 3\n"
+
+
+def test_redirections_are_the_commands_own(run: Run, tmp_path: Path) -> None:
+    run('echo "it\'s" > "$OUT" 2>&1')
+    assert (tmp_path / "by hand").read_text() == "it's\n"
+    assert log(tmp_path, "out") == ""
+
+
+def test_lines_quotes_and_dollars_are_as_in_a_shell(run: Run, tmp_path: Path) -> None:
+    run("x='a  b'\nfor y in 1 2; do\n  echo \"$x $y\" é\ndone\ncat <<'END'\n$x `no` \\n\nEND\n")
+    assert log(tmp_path, "out") == "a  b 1 é\na  b 2 é\n$x `no` \\n\n"
+
+
+def test_children_in_the_background_hold_nothing_up(run: Run, tmp_path: Path) -> None:
+    run('sleep 60 & echo $! > "$OUT"')
+    os.kill(int((tmp_path / "by hand").read_text()), 9)
+    assert state(tmp_path).start_exit == 0
+
+
+def test_a_killed_command_has_its_signals_code(run: Run, tmp_path: Path) -> None:
+    run("kill -9 $$")
+    assert state(tmp_path).start_exit == 137
+
+
+def test_a_missing_program_is_the_shells_business(run: Run, tmp_path: Path) -> None:
+    run("/share/no/such/program --now")
+    assert state(tmp_path).start_exit == 127
+    assert "no/such/program" in log(tmp_path, "err")
+
+
+def test_without_a_command_only_the_boot_is_reported(run: Run, tmp_path: Path) -> None:
+    done = run("")
+    assert done.stdout.startswith("booted ")
+    assert state(tmp_path).start_exit is None
+    assert not (tmp_path / "log/start_command.log").exists()
+
+
+def test_the_command_reads_nothing_and_every_boot_starts_anew(run: Run, tmp_path: Path) -> None:
+    run("cat; echo one")
+    run("echo two")
+    assert log(tmp_path, "out") == "two\n"
+    assert (tmp_path / "state").read_text().count("booted") == 1
+
+
+def test_logs_can_be_read_by_all(run: Run, tmp_path: Path) -> None:
+    run("umask 077; echo x")
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in (tmp_path / "log").iterdir())
