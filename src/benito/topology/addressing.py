@@ -54,15 +54,22 @@ def dotted(value: int) -> str:
 
 
 def assign(topology: Topology, rule: Rule = "benito") -> Topology:
-    """Return the topology with every address and netmask filled in; InputError with every fault found."""
+    """Return the topology with every address and netmask filled in; InputError with every fault found.
+
+    Addresses that lie outside of their LAN's subnet, or that two of its members have, are faults under Benito's rule
+    and warnings under Emulab's, which takes them.
+    """
     interfaces = {node.name: list(node.interfaces) for node in topology.nodes}
     faults: list[Fault] = []
-    fixed = {lan.name: subnet for lan in topology.lans if (subnet := _fixed(lan, interfaces, faults, rule))}
+    doubts: list[Fault] = []
+    fixed = {lan.name: found for lan in topology.lans if (found := _fixed(lan, interfaces, faults, doubts, rule))}
     subnets = _emulab(topology, fixed) if rule == "emulab" else _benito(topology, fixed)
     masks = {}
     for lan in topology.lans:
         masks[lan.name] = dotted(subnets[lan.name].mask)
         _fill(lan, subnets[lan.name], interfaces, 2 if rule == "emulab" else 1, faults)
+    if rule == "benito":
+        faults += doubts
     if faults:
         faults.sort(key=lambda fault: fault.where.line if fault.where else 0)
         raise InputError(f"{len(faults)} addresses can't be used", faults=faults)
@@ -70,11 +77,13 @@ def assign(topology: Topology, rule: Rule = "benito") -> Topology:
         topology,
         nodes=tuple(replace(node, interfaces=tuple(interfaces[node.name])) for node in topology.nodes),
         lans=tuple(replace(lan, netmask=masks[lan.name]) for lan in topology.lans),
-        warnings=topology.warnings + tuple(_twice(topology, interfaces)),
+        warnings=(*topology.warnings, *doubts, *_twice(topology, interfaces)),
     )
 
 
-def _fixed(lan: Lan, interfaces: dict[str, list[Interface]], faults: list[Fault], rule: Rule) -> Subnet | None:
+def _fixed(
+    lan: Lan, interfaces: dict[str, list[Interface]], faults: list[Fault], doubts: list[Fault], rule: Rule
+) -> Subnet | None:
     """Return the subnet that the file's own addresses give a LAN; None where it gives none."""
     given = [
         (interface, number(interface.address))
@@ -88,12 +97,13 @@ def _fixed(lan: Lan, interfaces: dict[str, list[Interface]], faults: list[Fault]
     for interface, address in given:
         where = interface.where or lan.where
         host = address & ~mask & FULL
-        if address & mask != subnet.base:
-            faults.append(_outside(lan, address, subnet, where))
-        elif host in (0, ~mask & FULL):
+        if host in (0, ~mask & FULL):
             faults.append(_unusable(lan, address, mask, where, "zeros" if host == 0 else "ones"))
+        elif address & mask != subnet.base:
+            doubts.append(_outside(lan, address, subnet, where))
         elif address in subnet.taken:
-            faults.append(Fault(f"two members of `{lan.name}` have the address {dotted(address)}", where, "change one"))
+            message = f"two members of `{lan.name}` have the address {dotted(address)}"
+            doubts.append(Fault(message, where, "give each member an address of its own"))
         subnet.taken.add(address)
     return subnet
 

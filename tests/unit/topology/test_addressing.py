@@ -183,3 +183,10 @@ tb-set-ip-lan $b $lan 10.5.0.1
         assign(read)
 
     assert [fault.where.line for fault in raised.value.faults if fault.where] == [8]
+
+
+def test_emulab_takes_addresses_of_several_subnets_with_a_warning() -> None:
+    read = assign(make([3], {(0, 0): "10.5.0.1", (0, 2): "10.6.0.1"}), "emulab")
+
+    assert addresses(read, "lan0") == ["10.5.0.1", "10.6.0.2", "10.6.0.1"]
+    assert "10.5.0.1 is outside of 10.6.0.0/24" in str(read.warnings[0])

@@ -221,6 +221,11 @@ def schedule(experiment: Experiment, owner: Thing, time: str, statement: Stateme
         return
     target = experiment.names.get(name)
     if target is None:
+        if name.startswith("$"):
+            raise InputError(
+                f"the event is for `{name[:60]}` as it stands, not for what the variable holds",
+                hint="braces keep variables as they are: write the event in double quotes",
+            )
         raise InputError(
             f"the event is for `{name[:60]}`, which is no object of this experiment",
             hint="events go to links, LANs, nodes, programs, traffic and sequences; Tcl procedures can't run later",

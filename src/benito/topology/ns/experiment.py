@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benito.errors import Fault, InputError, Where
 from benito.topology.model import Recorded, Routing
-from benito.topology.ns.drafts import EventDraft, GroupDraft, LanDraft, NodeDraft, Port, ProgramDraft, Thing
+from benito.topology.ns.drafts import EventDraft, GroupDraft, Handle, LanDraft, NodeDraft, Port, ProgramDraft, Thing
 from benito.topology.ns.naming import TclArray
 
 MAX_FAULTS = 100
@@ -167,6 +167,8 @@ class Experiment:
     def lan(self, name: str, *, kind: str = "") -> LanDraft:
         """Return the link or LAN of that name (of the `kind` Link or Lan); InputError where there is none."""
         found = self.names.get(name)
+        if isinstance(found, Handle) and found.kind == "SimplexLink" and found.lan is not None:
+            found = found.lan
         if isinstance(found, LanDraft) and kind in ("", found.kind):
             return found
         noun = {"Link": "link", "Lan": "LAN"}.get(kind, "link or LAN")

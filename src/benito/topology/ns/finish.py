@@ -34,6 +34,8 @@ def finish(experiment: Experiment) -> Topology:
     for lan in experiment.lans:
         if not lan.ports:
             experiment.warn(f"`{lan.name}` has no members and is left out", lan.where)
+    if not experiment.nodes and experiment.ran is not None:
+        experiment.warn("the file makes no nodes", experiment.ran)
     programs = [_program(experiment, draft) for draft in experiment.programs if not draft.start]
     costs = {(lan.name, port.node.name): port.cost for lan in experiment.lans for port in lan.ports if port.cost != 1}
     if experiment.sync_server is not None:

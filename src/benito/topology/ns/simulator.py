@@ -145,12 +145,12 @@ def set_node_variable(experiment: Experiment, statement: Statement) -> None:
         experiment.keep("node variable", (node.name, key, value), statement.where)
 
 
-def _keep(commands: Commands, name: str, usage: str) -> None:
-    """Add a method that is recorded only."""
+def _keep(commands: Commands, name: str, usage: str, feature: str = "") -> None:
+    """Add a method that is recorded only, as this feature (its own name if none is given)."""
 
     def run(experiment: Experiment, statement: Statement) -> None:
         subject = statement.subject
-        experiment.keep(name, (subject.name if subject else "", *statement.args), statement.where)
+        experiment.keep(feature or name, (subject.name if subject else "", *statement.args), statement.where)
 
     commands.add(name, usage)(run)
 
@@ -167,9 +167,9 @@ for _name, _usage in (
     ("set_setting", "key value"),
     ("set_accesspoint", "node"),
     ("SetTraceParams", "node ?what? ?bytes? ?filter?"),
-    ("set", "variable value"),
 ):
     _keep(LAN, _name, _usage)
+_keep(LAN, "set", "variable value", "link variable")
 
 
 @LAN.add("mustdelay", "")
@@ -281,9 +281,11 @@ def make_link(experiment: Experiment, lan: LanDraft, statement: Statement) -> No
 def make_lan(experiment: Experiment, lan: LanDraft, statement: Statement) -> None:
     """`$ns make-lan "node node ..." bandwidth delay`, and the kinds that are made like it."""
     method, bandwidth_text, delay_text, count, *members = statement.args
-    if count not in ("3", "4") and method in ("make-lan", "make-cloud"):
+    if int(count) < 3:
         usage = f'$ns {method} "node node" bandwidth delay'
         raise InputError(f"$ns {method} has {counted(int(count))}", hint=f"write: {usage}")
+    if int(count) > 3:
+        experiment.warn(f"$ns {method}: arguments after the delay are ignored", lan.where)
     if method == "make-cloud":
         lan.attributes["cloud"] = "1"
     bandwidth, delay, kind = _shape(experiment, lan, bandwidth_text, delay_text, "DropTail")
