@@ -125,7 +125,8 @@ class Interfaces:
             self.remove(name)
             link = None
         if link is None:
-            link = self._add("the bridge", name, kind="bridge", mtu=mtu, **_BRIDGE)
+            # The MTU is set afterwards (by _settle): only then the ports' MTUs don't change it.
+            link = self._add("the bridge", name, kind="bridge", **_BRIDGE)
         elif any(link.data.get(key) != value for key, value in _BRIDGE.items()):
             self._set("the bridge", link, kind="bridge", **_BRIDGE)
         if link.arp != arp:
