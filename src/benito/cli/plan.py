@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from benito.cli.placing import placing, placing_options
 
 if TYPE_CHECKING:
     from benito.embedding.model import Assignment, Cut
@@ -18,7 +20,7 @@ SHOWN = 12
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--packing", type=int, default=10, show_default=True, help="Most virtual nodes on one pnode.")
+@placing_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON, with example addresses and images.")
 @click.option(
     "--addressing",
@@ -27,16 +29,17 @@ SHOWN = 12
     show_default=True,
     help="Rule for addresses that the file leaves open.",
 )
-def command(file: Path, packing: int, as_json: bool, addressing: str) -> None:
+def command(file: Path, as_json: bool, addressing: str, **told: Any) -> None:
     """Show where each node of FILE would go: nothing is made, no host is asked."""
-    from benito.embedding.packing import pack
+    from benito.embedding.embed import embed
     from benito.plan.allocations import example
     from benito.plan.build import plan
     from benito.topology.addressing import assign
     from benito.topology.reader import read
 
-    topology = assign(read(file), "emulab" if addressing == "emulab" else "benito")
-    assignment = pack(topology, packing)
+    options = placing(told)
+    asked = assign(read(file), "emulab" if addressing == "emulab" else "benito")
+    topology, assignment = embed(asked, options)
     plans = plan(topology, assignment, example(topology, assignment))
     if as_json:
         import msgspec
@@ -45,6 +48,9 @@ def command(file: Path, packing: int, as_json: bool, addressing: str) -> None:
         return
     for line in describe(assignment, plans):
         click.echo(line)
+    # What the reader found belongs to `check`; what placing found is news.
+    for warning in topology.warnings[len(asked.warnings) :]:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def describe(assignment: Assignment, plans: tuple[PnodePlan, ...]) -> Iterator[str]:
@@ -55,7 +61,15 @@ def describe(assignment: Assignment, plans: tuple[PnodePlan, ...]) -> Iterator[s
         every = (nic.lan for machine in plan.machines for nic in machine.nics)
         inside = [lan for lan in dict.fromkeys(every) if lan not in crossing]
         yield f"{plan.pnode}: {_count(nodes, 'node')}"
-        for title, names in (("nodes", nodes), ("links inside", inside), ("links crossing", crossing)):
+        physical = [machine.node for machine in plan.machines if machine.kind == "physical"]
+        ghosts = [node for node, pnode in assignment.ghosts.items() if pnode == plan.pnode]
+        for title, names in (
+            ("nodes", [node for node in nodes if node not in physical]),
+            ("physical node", physical),
+            ("room for", ghosts),
+            ("links inside", inside),
+            ("links crossing", crossing),
+        ):
             if names:
                 yield f"  {title + ':':<16}{_names(names)}"
     nodes_in_all = len(assignment.places)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from benito.topology.model import Interface, Shape, Topology
 
@@ -29,6 +30,11 @@ class Assignment:
 
     places: Mapping[str, str]
     cut: Cut = Cut()
+    ghosts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Pnodes of the nodes that only take room: what they would need is kept free, nothing of them is started.
+
+    A pnode that has nothing but ghosts appears here alone.
+    """
 
     @property
     def pnodes(self) -> tuple[str, ...]:

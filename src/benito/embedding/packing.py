@@ -49,7 +49,7 @@ def pack(topology: Topology, packing: int) -> Assignment:
             f"the packing must be at least 1, not {packing}", hint="it is the most virtual nodes that one pnode holds"
         )
     virtual = [node.name for node in topology.nodes if node.kind != PHYSICAL]
-    packed = iter(_partition(topology, virtual, packing))
+    packed = iter(split(topology, virtual, -(-len(virtual) // packing), packing))
     physical = len(virtual)  # part numbers from here on belong to the physical nodes
     parts: list[int] = []
     for place, node in enumerate(topology.nodes):
@@ -57,18 +57,26 @@ def pack(topology: Topology, packing: int) -> Assignment:
     return assignment(topology, parts)
 
 
-def _partition(topology: Topology, names: Sequence[str], packing: int) -> list[int]:
-    """Return the part of each of the named nodes."""
-    count = -(-len(names) // packing)
+def split(
+    topology: Topology, names: Sequence[str], count: int, most: int, *, nodes_only: bool = False
+) -> Sequence[int]:
+    """Return the part of each of the named nodes: `count` parts, none empty, of at most `most` nodes each.
+
+    `count * most` must be enough for all and `count` no more than there are nodes. With `nodes_only` the links don't
+    matter: the parts are equal but for one, in the order of the file.
+    """
     if count <= 1:
         return [0] * len(names)
-    if packing == 1:
-        return list(range(len(names)))
+    if count == len(names):
+        return range(count)
+    if nodes_only:
+        return [place * count // len(names) for place in range(len(names))]
     graph = _graph(topology, names)
     best: list[int] = []
     least: tuple[int, int] | None = None
     for parts in _candidates(graph, count):
-        _repair(graph, parts, count, packing)
+        _repair(graph, parts, count, most)
+        _fill(graph, parts, count)
         cost = _cost(graph, parts)
         if least is None or cost < least:
             best, least = parts, cost
@@ -149,6 +157,25 @@ def _repair(graph: _Graph, parts: list[int], count: int, packing: int) -> None:
                 room[target] -= 1
                 if not room[target]:
                     del room[target]
+
+
+def _fill(graph: _Graph, parts: list[int], count: int) -> None:
+    """Give each part without nodes one of the fullest part: the one that is joined least to the rest of it."""
+    held: list[list[int]] = [[] for _ in range(count)]
+    for vertex in range(graph.nodes):
+        held[parts[vertex]].append(vertex)
+    for part in range(count):
+        if held[part]:
+            continue
+        donor = max(range(count), key=lambda other: (len(held[other]), -other))
+        joined = {
+            vertex: sum(weight for near, weight in graph.edges[vertex].items() if parts[near] == donor)
+            for vertex in held[donor]
+        }
+        vertex = min(joined, key=lambda vertex: (joined[vertex], vertex))
+        held[donor].remove(vertex)
+        held[part].append(vertex)
+        parts[vertex] = part
 
 
 def _moves(

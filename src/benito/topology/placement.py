@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 PREFIXES = ("containers:", "container:", "benito:", "")
@@ -16,6 +17,13 @@ KINDS = {
     "embedded_pnode": "physical",
     "pnode": "physical",
 }
+TRUTH = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0", ""), False),
+}
+WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+MAX_DIGITS = 100
+"""A longer number is a slip, and slow to read."""
 
 
 def attribute(attributes: Mapping[str, str], name: str) -> str | None:
@@ -34,10 +42,36 @@ def kind(attributes: Mapping[str, str]) -> str | None:
 
 
 def partition(attributes: Mapping[str, str]) -> int | None:
-    """Return the host's number that a node was given by hand; ValueError where it is not a number."""
-    text = attribute(attributes, "partition")
+    """Return the host's number that a node was given by hand; ValueError where it is not a whole number.
+
+    Any whole number will do, negative ones too: it only says which nodes share a host.
+    """
+    return _whole(attributes, "partition")
+
+
+def packing_pass(attributes: Mapping[str, str]) -> int | None:
+    """Return the pass in which a node is packed; ValueError where it is not a whole number.
+
+    The Containers reference calls the attribute PartitionPass, its guide PackingPass as well.
+    """
+    number = _whole(attributes, "PartitionPass")
+    return _whole(attributes, "PackingPass") if number is None else number
+
+
+def ghost(attributes: Mapping[str, str]) -> bool:
+    """Return whether a node only takes room and is not started; ValueError where that is neither yes nor no."""
+    text = attribute(attributes, "ghost")
+    if text is None:
+        return False
+    if text.strip().lower() not in TRUTH:
+        raise ValueError(text)
+    return TRUTH[text.strip().lower()]
+
+
+def _whole(attributes: Mapping[str, str], name: str) -> int | None:
+    text = attribute(attributes, name)
     if text is None:
         return None
-    if not text.strip().isdecimal() or len(text) > 18:
+    if len(text) > MAX_DIGITS or not WHOLE.fullmatch(text):
         raise ValueError(text)
     return int(text)
