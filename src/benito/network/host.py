@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benito.errors import BenitoError
+from benito.errors import BenitoError, HostError
 from benito.network import namespaces
 from benito.network.interfaces import netlink, read_links
 from benito.run import checked
@@ -139,7 +139,7 @@ def forward_obstacle() -> str | None:
     An accept of ours can't override it: every chain at the hook has its say.
     """
     with contextlib.suppress(BenitoError, ValueError):
-        obstacle = _nft_obstacle(json.loads(checked(["nft", "-j", "list", "ruleset"]))["nftables"])
+        obstacle = obstacle_in(json.loads(checked(["nft", "-j", "list", "ruleset"]))["nftables"])
         if obstacle:
             return obstacle
     for program in ("iptables-legacy-save", "iptables-save"):
@@ -150,7 +150,8 @@ def forward_obstacle() -> str | None:
     return None
 
 
-def _nft_obstacle(items: list[dict[str, Any]]) -> str | None:
+def obstacle_in(items: list[dict[str, Any]]) -> str | None:
+    """Name what drops forwarded packets among the objects of `nft -j list ruleset`, if anything does."""
     chains = [item["chain"] for item in items if "chain" in item]
     rules = [item["rule"] for item in items if "rule" in item]
     for chain in chains:
@@ -185,7 +186,11 @@ def _forward(run: Path) -> None:
     if current == "0":
         # Written first: if we are killed in between, the next refresh puts back what is so already.
         kept.write_text(f"{current}\n")
-        namespaces.write_sysctl(_FORWARDING, 1)
+        if not namespaces.write_sysctl(_FORWARDING, 1):
+            raise HostError(
+                "this host doesn't forward, and its net.ipv4.ip_forward can't be changed from here",
+                hint="set it to 1, or swap in with --no-internet",
+            )
 
 
 def _restore(run: Path) -> None:

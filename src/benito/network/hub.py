@@ -166,7 +166,8 @@ class Hub:
                 _address(inner, uplink.index, ipaddress.IPv4Interface(f"{far}/{prefix}"))
                 # Nothing but the host is reached without it; what may pass is the rules' decision.
                 inner.route("replace", dst="0.0.0.0/0", gateway=str(near))
-                namespaces.write_sysctl("net/ipv4/ip_forward", 1)
+                if not namespaces.write_sysctl("net/ipv4/ip_forward", 1):
+                    raise HostError(f"the hub of {self.mark} can't forward: /proc/sys can't be written here")
             ip.route("replace", dst=str(plan.gateway.network), gateway=str(far), oif=link.index)
 
 

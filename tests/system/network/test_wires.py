@@ -356,6 +356,6 @@ class TestEngine:
         assert link.engine
         told = Path(f"/proc/{link.engine.process.pid}/status").read_text().splitlines()
         status = dict(line.split(":", 1) for line in told)
-        assert int(status["VmRSS"].split()[0]) < 30_000
+        assert int(status["VmRSS"].split()[0]) < 20_000
         link.engine.process.terminate()
         assert link.engine.process.wait(5) == 0

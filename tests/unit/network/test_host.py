@@ -68,5 +68,5 @@ def rule(*expressions: dict[str, object]) -> dict[str, dict[str, object]]:
     ],
 )
 def test_what_drops_forwarded_packets_is_named(items: list[dict[str, object]], found: str | None) -> None:
-    obstacle = host._nft_obstacle(items)
+    obstacle = host.obstacle_in(items)
     assert (obstacle is None) if found is None else (obstacle is not None and found in obstacle)

@@ -120,7 +120,7 @@ class Engine:
         )
         self._news.bind((0, _RTMGRP_LINK))
         self._epoll.register(self._news, select.EPOLLIN)
-        self._epoll.register(self._timer.fd, select.EPOLLIN)
+        self._epoll.register(self._timer.fd, select.EPOLLIN | select.EPOLLET)
         handlers: dict[str, Handler] = {
             "apply": self.apply,
             "counters": self.counters,

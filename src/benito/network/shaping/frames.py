@@ -7,8 +7,8 @@ checksums pass untouched. The kernel takes a VLAN tag out of the frame; it is pu
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import mmap
 import os
 import socket
 import struct
@@ -71,7 +71,8 @@ class Batch:
     """Buffers for up to BATCH frames, shared by all sockets of one thread."""
 
     def __init__(self) -> None:
-        self._data = bytearray(BATCH * _SLOT)
+        # Of a mapping only the pages that frames have filled take memory.
+        self._data = mmap.mmap(-1, BATCH * _SLOT)
         self._control = bytearray(BATCH * _CONTROL)
         self._vectors = bytearray(BATCH * 16)
         self._headers = bytearray(BATCH * _MMSGHDR)
@@ -102,14 +103,14 @@ class Batch:
         The frame is good until the next `receive` only, unless it is bytes.
         """
         lengths, control, view = self._lengths, self._control, self._view
-        unpack, gso_type = _STAMP_AND_TAG.unpack_from, self._data
+        unpack = _STAMP_AND_TAG.unpack_from
         for i in range(count):
             length = lengths[i * 16 + 14]
             offset = i * _SLOT
             seconds, nanoseconds, status, tag, protocol = unpack(control, i * _CONTROL)
             frame: bytes | memoryview = view[offset : offset + length]
             size = length - VNET_HEADER
-            if gso_type[offset + 1]:
+            if view[offset + 1]:  # struct virtio_net_hdr: gso_type
                 size = _wire_size(frame, size)
             if status & _VLAN_VALID:
                 frame = with_tag(frame, tag, protocol if status & _VLAN_TPID_VALID else 0x8100)
@@ -150,10 +151,8 @@ class Timer:
         _libc.timerfd_settime(self.fd, _TFD_TIMER_ABSTIME, self._when, None)
 
     def fired(self) -> None:
-        """Take note that it has fired: the descriptor is readable no more."""
+        """Take note that it has fired. Nothing is read: watch the descriptor edge-triggered."""
         self._armed = 0
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 8)
 
 
 def _buffer(port: socket.socket, force: int, ask: int, size: int) -> None:
@@ -163,5 +162,5 @@ def _buffer(port: socket.socket, force: int, ask: int, size: int) -> None:
         port.setsockopt(socket.SOL_SOCKET, ask, size)
 
 
-def _address(buffer: bytearray) -> int:
+def _address(buffer: bytearray | mmap.mmap) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

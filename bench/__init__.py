@@ -1,0 +1,1 @@
+"""Benchmarks: what Benito measures of itself."""
