@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,14 @@ PACKAGES = {
     "ip": "iproute2",
 }
 """Which Debian package brings a program."""
+
+
+def require(*programs: str) -> None:
+    """HostError, with the packages that bring them, unless all these programs are installed."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        packages = " ".join(sorted({PACKAGES.get(program, program) for program in missing}))
+        raise HostError(f"not installed: {', '.join(missing)}", hint=f"apt-get install {packages}")
 
 
 def checked(argv: Sequence[str | os.PathLike[str]], *, stdin: str | None = None, deadline_s: float = DEADLINE_S) -> str:

@@ -19,14 +19,16 @@ def command(experiment: str | None, pid: str | None, eid: str | None, linktest: 
     """
     from benito.cli.common import chosen, progress, say
     from benito.cli.report import report
+    from benito.testbed.store import State
     from benito.testbed.swapin import swap_in
     from benito.testbed.testbed import Testbed, require_root
 
     require_root("`benito swapin`")
     bed = Testbed()
     name = chosen(bed, experiment, pid, eid)
-    kept = bed.record(name).kept
-    say("machines go on with their kept disks" if kept else "machines start fresh (swapout --keep would keep disks)")
+    record = bed.record(name)
+    if record.state is State.SWAPPED:
+        say("machines go on with kept disks" if record.kept else "machines start fresh (swapout --keep keeps disks)")
     with progress() as shown:
         swap_in(bed, name, shown)
     report(bed, name, linktest=linktest, as_json=as_json)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
 
+from benito import run
 from benito.agent.cgroup import Group, Limits
 from benito.agent.runner import HARD_OVERHEAD_MIB
 from benito.embedding import capacity
@@ -96,6 +97,7 @@ def recover(bed: Testbed, place: Place) -> ExperimentRecord:
 
 def _activate(bed: Testbed, place: Place, record: ExperimentRecord, progress: Progress) -> None:
     _terminable()
+    run.require("qemu-system-x86_64", "nft", "ssh-keygen")
     incarnation = bed.store.begin_swapin(record.id, reservations.boot_id())
     if not record.kept:
         shutil.rmtree(place.nodes, ignore_errors=True)
@@ -155,20 +157,17 @@ def _images(bed: Testbed, topology: Topology, record: ExperimentRecord, progress
     """Return each node's image, built when it is one that Benito builds and isn't there yet."""
     from benito.images.build import build as build_image
 
-    settings = record.settings
-    resolved = {}
-    notices: dict[str, None] = {}
-    for name in dict.fromkeys(settings.image or node.os for node in topology.nodes):
-        resolution = bed.catalog.resolve(name, strict=settings.strict_os)
-        if resolution.notice:
-            notices[resolution.notice] = None
-        if not bed.catalog.has(resolution.name):
-            progress.step(f"building the image {resolution.name}")
-            build_image(resolution.name, bed.home.root, progress.step)
-        resolved[name] = model.Image(resolution.name, bed.catalog.get(resolution.name).info.digest)
-    for notice in notices:
-        progress.notice(notice)
-    return {node.name: resolved[settings.image or node.os] for node in topology.nodes}
+    resolutions = bed.images(topology, record.settings)
+    for notice in dict.fromkeys(resolution.notice for resolution in resolutions.values()):
+        if notice:
+            progress.notice(notice)
+    images = {}
+    for name in dict.fromkeys(resolution.name for resolution in resolutions.values()):
+        if not bed.catalog.has(name):
+            progress.step(f"building the image {name}")
+            build_image(name, bed.home.root, progress.step)
+        images[name] = model.Image(name, bed.catalog.get(name).info.digest)
+    return {node: images[resolution.name] for node, resolution in resolutions.items()}
 
 
 def _need(bed: Testbed, demands: Sequence[capacity.Demand], others: list[Lease]) -> tuple[int, int, int]:
@@ -219,7 +218,8 @@ def _allocations(
             pnode: PnodeAllocation(str(UNDERLAY[place + 1]), incarnation)
             for place, pnode in enumerate(assignment.pnodes)
         },
-        vni_base=(lease.number + 1) << 8,
+        # Sixteen bits of LANs each; experiments have underlays of their own, so a repeated base does no harm here.
+        vni_base=(lease.number % 255 + 1) << 16,
         mac_prefix=lease.number,
         underlay_prefix=UNDERLAY.prefixlen,
         accounts=access.accounts(bed.home, settings.members),

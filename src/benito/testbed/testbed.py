@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benito.errors import BusyError, HostError, InputError, StateError
-from benito.images.catalog import Catalog
+from benito.images.catalog import BUILDABLE, Catalog, Resolution
 from benito.testbed import names, reservations
 from benito.testbed.config import Config, load
 from benito.testbed.home import ExperimentId, Home, Place
@@ -141,9 +141,23 @@ class Testbed:
                     hint="a host name has at most 63",
                     where=node.where,
                 )
-        for name in {settings.image or node.os for node in topology.nodes}:
-            self.catalog.resolve(name, strict=settings.strict_os)
+        self.images(topology, settings)
         return topology
+
+    def images(self, topology: Topology, settings: Settings) -> dict[str, Resolution]:
+        """Return which image each node gets; InputError for an image that isn't there and can't be built.
+
+        An image named by an option is taken literally; what the file names may be an OS id of an old testbed.
+        """
+        if settings.image:
+            if not self.catalog.has(settings.image) and settings.image not in BUILDABLE:
+                raise InputError(f"there is no image {settings.image!r}", hint="`benito image list` lists them")
+            return {node.name: Resolution(settings.image) for node in topology.nodes}
+        resolved = {
+            name: self.catalog.resolve(name, strict=settings.strict_os)
+            for name in dict.fromkeys(node.os for node in topology.nodes)
+        }
+        return {node.name: resolved[node.os] for node in topology.nodes}
 
     def remove(self, place: Place) -> None:
         """Remove an experiment's folder and entry; nothing of it may run any more."""
