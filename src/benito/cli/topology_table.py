@@ -8,6 +8,7 @@ from rich.text import Text
 
 from benito import units
 from benito.topology.model import Interface, Lan, Node, Shape, Topology
+from benito.topology.text import printable
 
 MAX_MEMBERS = 12
 """Of a LAN, shown by name."""
@@ -34,12 +35,12 @@ def _nodes(topology: Topology) -> Table:
         table.add_column(name, overflow="fold")
     for node in topology.nodes:
         table.add_row(
-            Text(node.name),
-            Text(_kind(node)),
-            Text(node.os or "-"),
-            Text(node.hardware or "-"),
+            Text(printable(node.name)),
+            Text(printable(_kind(node))),
+            Text(printable(node.os or "-")),
+            Text(printable(node.hardware or "-")),
             Text(", ".join(each.address or "?" for each in node.interfaces) or "-"),
-            Text(node.start_command or node.startup or "-"),
+            Text(printable(node.start_command or node.startup or "-")),
         )
     return table
 
@@ -55,7 +56,7 @@ def _lans(topology: Topology) -> Table:
         table.add_column(name, overflow="fold")
     for lan in topology.lans:
         for row in _rows(lan, [interfaces[member.node, member.port] for member in lan.members]):
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
     return table
 
 

@@ -8,13 +8,22 @@ from pathlib import Path
 from benito.errors import InputError, Where
 
 MAX_BYTES = 64 << 20
+CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "�")
+"""Characters that could make a terminal do things."""
+
+
+def printable(text: str) -> str:
+    """Return text from a file as it can be shown: on one line, without control characters."""
+    return text.translate(CONTROLS)
 
 
 def read_text(path: Path) -> str:
-    """Return the file's text with plain line ends; InputError where it is no text file of at most 64 MiB.
+    """Return the file's text with plain line ends; InputError where it is no text file of at most 64 MiB."""
+    return decode(read_bytes(path), str(path))
 
-    Bytes that are not UTF-8 are taken as Latin-1, as old files have them in comments and names of people.
-    """
+
+def read_bytes(path: Path) -> bytes:
+    """Return what the file holds; InputError where it is no regular file of at most 64 MiB."""
     where = Where(str(path))
     try:
         mode = path.stat().st_mode
@@ -31,10 +40,18 @@ def read_text(path: Path) -> str:
         raise InputError(f"the file can't be read: {reason}", where=where) from error
     if len(data) > MAX_BYTES:
         raise InputError(f"the file is larger than {MAX_BYTES >> 20} MiB", where=where)
+    return data
+
+
+def decode(data: bytes, file: str) -> str:
+    """Return bytes as text with plain line ends; InputError where they are none.
+
+    Bytes that are not UTF-8 are taken as Latin-1, as old files have them in comments and names of people.
+    """
     for byte, name in ((b"\0", "a NUL byte"), (b"\x1a", "a Ctrl-Z byte")):
         if byte in data:
             line = data.count(b"\n", 0, data.index(byte)) + 1
-            raise InputError(f"the file contains {name}", where=Where(str(path), line), hint="is this a text file?")
+            raise InputError(f"the file contains {name}", where=Where(file, line), hint="is this a text file?")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -110,7 +110,8 @@ class NodeDraft(Thing):
     software: dict[str, tuple[Software, ...]] = field(default_factory=dict)
     attributes: dict[str, str] = field(default_factory=dict)
     desires: dict[str, str] = field(default_factory=dict)
-    routes: list[Route] = field(default_factory=list)
+    routes: dict[int, Route] = field(default_factory=dict)
+    """By the destination's id."""
     agents: int = 0
 
 
@@ -122,10 +123,17 @@ class LanDraft(Thing):
     ports: list[Port] = field(default_factory=list)
     netmask: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+    first_ports: dict[int, Port] = field(default_factory=dict)
+    """By the node's id."""
+
+    def join(self, port: Port) -> None:
+        """Add a member."""
+        self.ports.append(port)
+        self.first_ports.setdefault(port.node.id, port)
 
     def port_of(self, node: NodeDraft) -> Port | None:
         """Return the node's first port here."""
-        return next((port for port in self.ports if port.node is node), None)
+        return self.first_ports.get(node.id)
 
 
 @dataclass(slots=True, eq=False)

@@ -11,6 +11,7 @@ from benito.errors import Fault, InputError, Where
 from benito.topology.model import Recorded, Routing
 from benito.topology.ns.drafts import EventDraft, GroupDraft, Handle, LanDraft, NodeDraft, Port, ProgramDraft, Thing
 from benito.topology.ns.naming import TclArray
+from benito.topology.text import printable
 
 MAX_FAULTS = 100
 MAX_WARNINGS = 500
@@ -122,13 +123,13 @@ class Experiment:
         """Note something wrong, once."""
         if (message, where) not in self._said and len(self.faults) < MAX_FAULTS:
             self._said.add((message, where))
-            self.faults.append(Fault(message, where, hint))
+            self.faults.append(Fault(printable(message), where, printable(hint)))
 
     def warn(self, message: str, where: Where | None, hint: str = "") -> None:
         """Note something that the person should know, once."""
         if (message, where) not in self._said and len(self.warnings) < MAX_WARNINGS:
             self._said.add((message, where))
-            self.warnings.append(Fault(message, where, hint))
+            self.warnings.append(Fault(printable(message), where, printable(hint)))
 
     def keep(self, feature: str, arguments: tuple[str, ...], where: Where) -> None:
         """Keep a statement that no stage acts on yet; the first of its kind is warned about."""

@@ -28,7 +28,7 @@ def finish(experiment: Experiment) -> Topology:
     """Return the topology; what is wrong is added to the experiment's faults."""
     _check_names(experiment)
     traffic.finish(experiment)
-    routes = [_route(experiment, node, route) for node in experiment.nodes for route in node.routes]
+    routes = [_route(experiment, node, route) for node in experiment.nodes for route in node.routes.values()]
     nodes = tuple(_node(node) for node in experiment.nodes)
     lans = tuple(_lan(lan) for lan in experiment.lans if lan.ports)
     for lan in experiment.lans:
@@ -134,8 +134,8 @@ def _route(experiment: Experiment, node: NodeDraft, route: Route) -> ManualRoute
             "route to the link or LAN that is meant",
         )
         return None
-    neighbours = {port.lan for port in node.ports}
-    if not any(port.lan in neighbours for port in route.next_hop.ports):
+    fewer, other = sorted((node, route.next_hop), key=lambda end: len(end.ports))
+    if not any(port.lan.port_of(other) for port in fewer.ports):
         experiment.fault(
             f"`{node.name}` can't reach its next hop `{route.next_hop.name}`, they share no link or LAN",
             route.where,

@@ -55,8 +55,10 @@ def flaw(name: str) -> tuple[str, str] | None:
     """Return what is wrong with the name of a node or LAN, and the remedy; None where nothing is."""
     if not VALID.fullmatch(name):
         suggestion = re.sub(r"[^-0-9A-Za-z]+", "-", name).strip("-")
-        remedy = f"names consist of letters, digits and hyphens: `{suggestion}` would do" if suggestion else ""
-        return f"the name `{name}` is not a valid host name", remedy
+        remedy = "names consist of letters, digits and hyphens"
+        return f"the name `{name[:80]}` is not a valid host name", remedy + (
+            f": `{suggestion}` would do" if suggestion else ""
+        )
     if len(name) > MAX_LENGTH:
         return f"the name `{name[:20]}...` is longer than {MAX_LENGTH} characters", "choose a shorter one"
     return None

@@ -53,7 +53,7 @@ set machinery {
             rename ::$command ::benito::$command
         }
         variable known {
-            Simulator Program Disk Custom EventGroup EventTimeline EventSequence Firewall Topography Console
+            Simulator Program Disk Custom EventGroup EventTimeline EventSequence Firewall Topography Console Path Blockstore
             Agent/UDP Agent/TCP Agent/Null Agent/TCPSink Agent/TCP/FullTcp Agent/TCP/FullTcp/Reno
             Agent/TCP/FullTcp/Newreno Agent/TCP/FullTcp/Tahoe Agent/TCP/FullTcp/Sack
             Application/Traffic/CBR Application/FTP Application/Telnet

@@ -7,6 +7,7 @@ hand: its reader checks every field.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -94,7 +95,8 @@ def _watch(child: subprocess.Popen[bytes], limits: Limits) -> Recording:
         child.stdin.close()
         output, complaint, stopped = _collect(child, limits)
     finally:
-        child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         status = child.wait(timeout=30)
         for stream in (child.stdout, child.stderr):
             if stream is not None:

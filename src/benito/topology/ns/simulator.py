@@ -108,9 +108,9 @@ def add_route(experiment: Experiment, statement: Statement) -> None:
     if not isinstance(destination, NodeDraft | LanDraft):
         name = statement.args[0][:60]
         raise InputError(f"`{name}` is not a node, link or LAN to route to", hint="make it before this line")
-    if any(route.destination is destination for route in node.routes):
+    if destination.id in node.routes:
         raise InputError(f"`{node.name}` has a route to `{destination.name}` already", hint="leave one of them out")
-    node.routes.append(Route(destination, experiment.node(statement.args[1]), statement.where))
+    node.routes[destination.id] = Route(destination, experiment.node(statement.args[1]), statement.where)
 
 
 @NODE.add("add-desire", "desire weight ?override?")
@@ -254,7 +254,7 @@ def connect(experiment: Experiment, lan: LanDraft, node: NodeDraft, shape: tuple
         node, lan, len(node.ports), delay / 2, delay / 2, bandwidth, bandwidth, queue=QueueDraft(discipline=kind)
     )
     node.ports.append(port)
-    lan.ports.append(port)
+    lan.join(port)
 
 
 def make_link(experiment: Experiment, lan: LanDraft, statement: Statement) -> None:
