@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from benito.network.shaping.engine import wire_of
 from benito.network.shaping.frames import VNET_HEADER, with_tag
+from benito.network.shaping.ways import wire_of
 from benito.plan.model import Direction, Red, Wire
 
 PLAIN = struct.pack("=BBHHHH", 0, 0, 0, 0, 0, 0)

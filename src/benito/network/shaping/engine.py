@@ -26,78 +26,19 @@ from benito.errors import NodeError
 from benito.network.shaping.control import Control, Handler
 from benito.network.shaping.frames import BATCH, Batch, Timer, open_port, overruns
 from benito.network.shaping.lane import Lane
-from benito.plan.model import Direction, Red, Wire
+from benito.network.shaping.ways import Port, Trace, Way, ways_of, wire_of
+from benito.plan.model import Direction
 
 LATE_NS = 1_000_000
 RECENT_NS = 250_000_000
 """Older arrival stamps aren't believed: the wall clock was set meanwhile, or the stamp is of another clock."""
-SPIN_NS = 15_000
+SPIN_NS = 10_000
 """With a frame due this soon it isn't worth sleeping."""
 
 _RTMGRP_LINK = 1
 _RTM_NEWLINK, _RTM_DELLINK = 16, 17
 _IFLA_IFNAME = 3
 _AWAY = frozenset({errno.ENETDOWN, errno.ENXIO, errno.ENODEV})
-
-
-class Port:
-    """One interface by name, with its socket while the interface is there."""
-
-    __slots__ = ("index", "name", "receives", "socket")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.receives = False
-        self.index = 0
-        self.socket: socket.socket | None = None
-
-    def close(self) -> None:
-        if self.socket:
-            self.socket.close()
-        self.socket = None
-        self.index = 0
-
-
-class Way:
-    """One shaped direction of a wire: from a port, through a lane, to a port."""
-
-    __slots__ = ("away", "lane", "number", "oversize", "scheduled", "source", "target", "trace", "wire")
-
-    def __init__(self, wire: str, source: Port, target: Port, lane: Lane, number: int) -> None:
-        self.wire = wire
-        self.source = source
-        self.target = target
-        self.lane = lane
-        self.number = number
-        self.scheduled = 0
-        self.away = 0
-        self.oversize = 0
-        self.trace: Trace | None = None
-
-
-class Trace:
-    """Times of each frame of a wire, a line each: direction, arrival, due, departure (ns, CLOCK_MONOTONIC), bytes."""
-
-    __slots__ = ("_file", "_lines", "direction")
-
-    def __init__(self, path: Path, direction: str) -> None:
-        self.direction = direction
-        self._file = path.open("a")
-        self._lines: list[str] = []
-
-    def record(self, arrival: int, due: int, size: int) -> None:
-        self._lines.append(f"{self.direction} {arrival} {due} {time.monotonic_ns()} {size}\n")
-        if len(self._lines) >= 4096:
-            self.flush()
-
-    def flush(self) -> None:
-        self._file.writelines(self._lines)
-        self._file.flush()
-        self._lines.clear()
-
-    def close(self) -> None:
-        self.flush()
-        self._file.close()
 
 
 class Engine:
@@ -190,26 +131,37 @@ class Engine:
         heapq.heappush(self._due, (due, way.number, way))
 
     def _send_due(self) -> None:
-        """Send what is due, a batch a way, so that a full one doesn't hold up the others."""
+        """Send what is due, at most a batch a way, so that neither a full one nor this holds up the others."""
         now = time.monotonic_ns()
-        while self._due and self._due[0][0] <= now:
+        for _ in range(BATCH):
+            if not self._due or self._due[0][0] > now:
+                return
             due, _, way = heapq.heappop(self._due)
-            if way.scheduled != due:
-                continue
-            way.scheduled = 0
-            pending = way.lane.pending
-            for _ in range(BATCH):
-                if not pending or pending[0][0] > now:
+            if way.scheduled == due:
+                way.scheduled = 0
+                now = self._send_pending(way, now)
+                if way.lane.pending:
+                    self._schedule(way, way.lane.pending[0][0])
+
+    def _send_pending(self, way: Way, now: int) -> int:
+        """Send what is due of one way, with what gets due meanwhile; returns the time then."""
+        lane = way.lane
+        pending = lane.pending
+        for _ in range(BATCH):
+            if not pending:
+                break
+            if pending[0][0] > now:
+                now = time.monotonic_ns()
+                if pending[0][0] > now:
                     break
-                due, frame, arrival, size, _start = pending.popleft()
-                late = now - due
-                if late > LATE_NS:
-                    way.lane.late += 1
-                if late > way.lane.latest_ns:
-                    way.lane.latest_ns = late
-                self._send(way, frame, arrival, due, size)
-            if pending:
-                self._schedule(way, pending[0][0])
+            due, frame, arrival, size, _start = pending.popleft()
+            late = now - due
+            if late > LATE_NS:
+                lane.late += 1
+            if late > lane.latest_ns:
+                lane.latest_ns = late
+            self._send(way, frame, arrival, due, size)
+        return now
 
     def _send(self, way: Way, frame: bytes | memoryview, arrival: int, due: int, size: int) -> None:
         lane = way.lane
@@ -232,7 +184,7 @@ class Engine:
 
     def apply(self, wires: list[dict[str, Any]]) -> dict[str, Any]:
         """Carry exactly these wires; the list is kept for the engine's next life."""
-        wanted = {(wire.name, label): ends for wire in map(wire_of, wires) for label, ends in _ways_of(wire)}
+        wanted = {(wire.name, label): ends for wire in map(wire_of, wires) for label, ends in ways_of(wire)}
         sources = [source for source, _, _ in wanted.values()]
         twice = sorted({name for name in sources if sources.count(name) > 1})
         if twice:
@@ -366,24 +318,6 @@ class Engine:
                 self.apply(json.loads(self._state.read_text()))
             except (ValueError, TypeError, KeyError, NodeError) as error:
                 print(f"wires: {self._state}: {error}", file=sys.stderr, flush=True)
-
-
-def wire_of(data: dict[str, Any]) -> Wire:
-    """Read a wire as msgspec writes it (without msgspec, which costs more to import than all the rest)."""
-    directions = {}
-    for label in ("forward", "backward"):
-        words = dict(data.get(label, {}))
-        if words.get("red"):
-            words["red"] = Red(**words["red"])
-        directions[label] = Direction(**words)
-    return Wire(**{**data, **directions})
-
-
-def _ways_of(wire: Wire) -> Iterator[tuple[str, tuple[str, str, Direction]]]:
-    if wire.forward.shaped:
-        yield "forward", (wire.a, wire.b, wire.forward)
-    if wire.backward.shaped:
-        yield "backward", (wire.b, wire.a, wire.backward)
 
 
 def _index(name: str) -> int:
