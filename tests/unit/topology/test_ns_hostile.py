@@ -101,7 +101,7 @@ def test_redefining_commands_hurts_nobody_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"   \n", b"\0", b"set ns\0", b"\x1a", bytes(range(256)), b"}{", b"\xff\xfe{", b"<a>"]
+    "data", [b"", b"   \n", b"\0", b"set ns\0", b"\x1a", bytes(range(256)), b"}{", b"\xff\xfe{"]
 )
 def test_what_is_no_ns_file(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.ns"
