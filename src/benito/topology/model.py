@@ -15,6 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from benito.errors import Fault, Where
+from benito.topology.element import Element
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -90,6 +91,8 @@ class Interface:
     attributes: Mapping[str, str] = field(default_factory=_empty)
     where: Where | None = None
     """Where the file gives the address, if it does."""
+    source: Element | None = None
+    """TopDL: the element as read. The writer changes in it only what the other fields say differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ class Node:
     startup: str | None = None
     """Emulab's older start command (`tb-set-node-startup`): run at boot, its exit code is not reported."""
     software: tuple[Software, ...] = ()
+    source: Element | None = None
+    """TopDL: the element as read, without its interfaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,8 @@ class Lan:
     """Dotted; None until the file or the addressing rule gives one."""
     attributes: Mapping[str, str] = field(default_factory=_empty)
     where: Where | None = None
+    source: Element | None = None
+    """TopDL: the element as read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +203,15 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """An element of a TopDL file that is no computer (testbed, segment, other): kept, never built."""
+
+    element: Element
+    position: int
+    """How many nodes stand before it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """One experiment as asked for. Node and LAN names are unique; every member names an existing interface."""
 
@@ -219,6 +235,9 @@ class Topology:
     """Event groups: name -> names of what an event to the group goes to."""
     environment: Mapping[str, str] = field(default_factory=_empty)
     """Environment of the program agents (NS: the array `opt`)."""
+    foreign: tuple[Foreign, ...] = ()
+    source: Element | None = None
+    """TopDL: the root element as read, without its substrates and elements."""
 
     def node(self, name: str) -> Node:
         """Return the node of that name; KeyError where there is none."""

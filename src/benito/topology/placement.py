@@ -26,6 +26,10 @@ MAX_DIGITS = 100
 """A longer number is a slip, and slow to read."""
 
 
+PHYSICAL = "physical"
+DEFAULT_KIND = "qemu"
+
+
 def attribute(attributes: Mapping[str, str], name: str) -> str | None:
     """Return an attribute under any of the prefixes."""
     return next((attributes[prefix + name] for prefix in PREFIXES if prefix + name in attributes), None)
@@ -75,3 +79,14 @@ def _whole(attributes: Mapping[str, str], name: str) -> int | None:
     if len(text) > MAX_DIGITS or not WHOLE.fullmatch(text):
         raise ValueError(text)
     return int(text)
+
+
+def default_kind(placed_by_hand: bool, partition: int | None) -> str:
+    """Return the kind of a node that doesn't say it: once a file gives any node a partition, those without one are
+    physical (Benito's mixed mode, DETER Containers)."""
+    return PHYSICAL if placed_by_hand and partition is None else DEFAULT_KIND
+
+
+def image_url(attributes: Mapping[str, str]) -> str | None:
+    """Return where the file says that a node's disk image can be fetched; `maverick_url` is the older name."""
+    return attribute(attributes, "qemu_url") or attribute(attributes, "maverick_url")

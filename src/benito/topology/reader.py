@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benito.errors import InputError, Where
 from benito.topology.model import Topology
 
 
 def read(path: Path, *, pid: str = "PID", eid: str = "EID") -> Topology:
     """Read an NS or TopDL file, told apart by what is in it; InputError with every fault found."""
+    from benito.topology import topdl
     from benito.topology.ns import read_source
-    from benito.topology.text import read_text
+    from benito.topology.text import decode, read_bytes
 
-    source = read_text(path)
-    if source.lstrip().startswith("<") and not source.lstrip().startswith("<<"):
-        raise InputError(
-            "this is an XML file, and TopDL can't be read yet", where=Where(str(path)), hint="give the NS file instead"
-        )
-    return read_source(source, str(path), pid=pid, eid=eid)
+    data = read_bytes(path)
+    if topdl.is_xml(data):
+        return topdl.read_source(data, str(path))
+    return read_source(decode(data, str(path)), str(path), pid=pid, eid=eid)
