@@ -26,6 +26,7 @@ VERBS = {
     "ssh": "Log in to a node.",
     "exec": "Run a command on nodes.",
     "console": "Open a node's serial console.",
+    "node": "Start, stop or restart machines.",
     "linktest": "Measure links and compare them with what was asked.",
     "ssh-config": "Print an ssh configuration for another computer.",
     "image": "List, build and remove node images.",

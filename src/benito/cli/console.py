@@ -1,0 +1,92 @@
+"""`benito console`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+LEAVE = b"\x1d"
+"""Ctrl-], as in telnet."""
+
+
+@click.command("console")
+@click.option("-p", "--pid", help="Project id.")
+@click.option("-e", "--eid", help="Experiment id.")
+@click.option("--log", is_flag=True, help="Print what the console has shown so far instead.")
+@click.argument("node")
+def command(node: str, pid: str | None, eid: str | None, log: bool) -> None:
+    """Open NODE's serial console, logged in as root; Ctrl-] leaves it."""
+    from benito.cli.common import say
+    from benito.cli.nodenames import active_nodes, experiment_of
+    from benito.testbed.testbed import Testbed, require_root
+
+    bed = Testbed()
+    experiment, name = experiment_of(bed, node, pid, eid)
+    if log:
+        place = bed.place(experiment)
+        click.echo((place.nodes / name / "console.log").read_text(errors="replace"))
+        return
+    require_root("`benito console`")
+    place, nodes = active_nodes(bed, experiment, name)
+    connection = connect(place.runtime / nodes[0].pnode / "nodes" / nodes[0].node, "console")
+    say(f"console of {nodes[0].node}; Ctrl-] leaves it, Enter shows the prompt")
+    _talk(connection)
+    say("")
+
+
+def connect(folder: Path, name: str) -> socket.socket:
+    """Connect to a socket whose whole path may be too long for one; NodeError when nobody listens."""
+    import socket
+
+    from benito.errors import NodeError
+
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        descriptor = os.open(folder, os.O_PATH)
+        try:
+            made.connect(f"/proc/self/fd/{descriptor}/{name}")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        made.close()
+        raise NodeError(
+            f"the console can't be reached: {error.strerror}", hint="is its machine running? see `benito status`"
+        ) from None
+    return made
+
+
+def _talk(connection: socket.socket) -> None:
+    """Pass bytes both ways until Ctrl-], the end of input or the end of the machine."""
+    import contextlib
+    import select
+    import termios
+    import tty
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal) if os.isatty(terminal) else None
+    if before:
+        tty.setraw(terminal)
+    try:
+        with connection, contextlib.suppress(ConnectionError):
+            while True:
+                ready, _, _ = select.select([terminal, connection], [], [])
+                if connection in ready:
+                    data = connection.recv(65536)
+                    if not data:
+                        return
+                    os.write(sys.stdout.fileno(), data)
+                if terminal in ready:
+                    typed = os.read(terminal, 4096)
+                    if not typed or LEAVE in typed:
+                        return
+                    connection.sendall(typed)
+    finally:
+        if before:
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
