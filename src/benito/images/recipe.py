@@ -94,6 +94,11 @@ MASKED_UNITS = (
 )
 
 MASKED_GENERATORS = (
+    # These three are started by a generator of ours, if there is something for them to do.
+    "systemd-fstab-generator",
+    "systemd-rc-local-generator",
+    "systemd-sysv-generator",
+    # These have nothing to do in a node.
     "systemd-cryptsetup-generator",
     "systemd-debug-generator",
     "systemd-getty-generator",
@@ -123,5 +128,7 @@ ENABLED_UNITS = {
 }
 DISABLED_UNITS = ("multi-user.target.wants/ssh.service", "sysinit.target.wants/systemd-pstore.service")
 
-KERNEL_COMMAND_LINE = "root=/dev/vda rw console=ttyS0 quiet loglevel=3 mitigations=off net.ifnames=0 nomodeset panic=-1"
+KERNEL_COMMAND_LINE = (
+    "root=/dev/vda rw console=ttyS0 quiet loglevel=3 mitigations=off cryptomgr.notests net.ifnames=0 nomodeset panic=-1"
+)
 """Arguments every machine of the image gets; Benito adds the machine's own."""

@@ -10,18 +10,24 @@ from pathlib import Path
 from benito.images import recipe
 from benito.images.sources import Sources
 
+_PROGRAM_FOLDERS = ("system-generators",)
+"""Folders whose files are programs; a package of Python files keeps no modes."""
+
 
 def tailor(root: Path, sources: Sources) -> None:
     """Apply the recipe to the root file system in the folder `root`."""
     with as_file(files("benito.images").joinpath("debian12/tree")) as tree:
         _copy(tree, root)
     _write(root / "etc/apt/sources.list", sources.entries(recipe.RELEASE, private=False))
-    _write(root / "etc/fstab", "/dev/vda / ext4 rw,noatime 0 0\n")
+    _write(root / "etc/fstab", "# The root disk is mounted by the initrd.\n")
     _write(root / "etc/hostname", "localhost\n")
     _write(root / "etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
     _write(root / "etc/resolv.conf", "")
     _write(root / "etc/machine-id", "")
     _switch_units(root)
+    _quiet_sysctl(root)
+    (root / "var/lib/benito").mkdir(mode=0o755, parents=True, exist_ok=True)
+    _write(root / "usr/lib/benito/init.d", "".join(f"{path.name}\n" for path in sorted(root.glob("etc/init.d/*"))))
     _forget_identity(root)
     _drop_leftovers(root)
 
@@ -34,6 +40,8 @@ def _copy(tree: Path, root: Path) -> None:
             target.mkdir(mode=0o755, exist_ok=True)
         else:
             _write(target, path.read_text())
+            if target.parent.name in _PROGRAM_FOLDERS:
+                target.chmod(0o755)
 
 
 def _write(path: Path, text: str) -> None:
@@ -64,6 +72,15 @@ def _switch_units(root: Path) -> None:
         _link(root / "etc/systemd/system-generators" / generator, "/dev/null")
     for name in recipe.MASKED_TMPFILES:
         _link(root / "etc/tmpfiles.d" / name, "/dev/null")
+
+
+def _quiet_sysctl(root: Path) -> None:
+    """Leave systemd-sysctl nothing to do until someone writes settings into /etc; it then finds them as usual."""
+    settings = root / "etc/sysctl.d"
+    for path in (root / "etc/sysctl.conf", *settings.glob("*")):
+        path.unlink(missing_ok=True)
+    settings.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _link(root / "usr/lib/sysctl.d/99-sysctl.conf", "/etc/sysctl.conf")
 
 
 def _forget_identity(root: Path) -> None:

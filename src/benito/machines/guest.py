@@ -30,9 +30,8 @@ FIRST_UID = 20001
 
 _ACCOUNT_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.IGNORECASE)
 _BRING_IN = (
-    f"umask 022; mkdir -p {HOME} /run/benito && cat > {HOME}/configuration.new && "
-    f"mv {HOME}/configuration.new {HOME}/configuration.tar && tar -xpf {HOME}/configuration.tar -C / && "
-    f'exec /bin/sh {HOME}/apply first "$1" "$2"'
+    f"umask 022; [ -d {HOME} ] || mkdir -p {HOME}; cat > {HOME}/configuration.tar && "
+    f'tar -xpf {HOME}/configuration.tar -C / && exec /bin/sh {HOME}/apply first "$1" "$2"'
 )
 
 
@@ -75,6 +74,8 @@ def configuration(
         raise InputError(f"'{bad[0]}' cannot be an account on {machine.node}", hint="letters, digits, '_', '.', '-'")
     people = [account for account in accounts if account.name != "root"]
     archive = _Archive()
+    # The first of all, for it tells the node's own start-up that the configuration comes from outside this time.
+    archive.folder("run/benito")
     _add_names(archive, machine, hosts, experiment)
     for key in host_keys:
         path = f"etc/ssh/ssh_host_{key.kind}_key"

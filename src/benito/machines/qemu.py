@@ -22,9 +22,12 @@ NODE_PORT = "org.benito.node.0"
 TRANSLATION_BUFFER_MIB = 64
 """Emulated code kept by TCG: half of it slows boots, twice of it only takes memory."""
 
-_FIRST_NIC_SLOT = 5
+_SLOT = "02"
+_FIRST_NIC_SLOT = 6
 _LAST_SLOT = 31
 MAX_INTERFACES = (_LAST_SLOT - _FIRST_NIC_SLOT + 1) * 8
+# A guest sets up one of four interrupt links for each slot modulo 4, a tenth of a second each under emulation: so what
+# every machine has shares one slot, and the first eight interfaces come four slots later.
 _WHOLE_FRAMES = ("host_tso4", "host_tso6", "host_ufo", "host_ecn", "guest_tso4", "guest_tso6", "guest_ufo", "guest_ecn")
 """Features of a network card by which frames grow beyond the MTU."""
 
@@ -144,11 +147,11 @@ def _devices(paths: Paths) -> list[str]:
     }
     return [
         *("-blockdev", json.dumps(disk)),
-        *("-device", "virtio-blk-pci,drive=disk,addr=02.0"),
+        *("-device", f"virtio-blk-pci,drive=disk,addr={_SLOT}.0,multifunction=on"),
         *("-object", "rng-random,id=entropy,filename=/dev/urandom"),
-        *("-device", "virtio-rng-pci,rng=entropy,addr=03.0"),
+        *("-device", f"virtio-rng-pci,rng=entropy,addr={_SLOT}.1,multifunction=on"),
         *("-device", "vmgenid,guid=auto"),
-        *("-device", "virtio-serial-pci,id=ports,addr=04.0"),
+        *("-device", f"virtio-serial-pci,id=ports,addr={_SLOT}.2,multifunction=on"),
         *_socket("agent", paths.agent),
         *("-device", f"virtserialport,bus=ports.0,nr=1,chardev=agent,id=agent,name={AGENT_PORT}"),
         *_socket("node", paths.node),

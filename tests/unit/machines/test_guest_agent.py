@@ -127,7 +127,7 @@ def test_after_a_lost_answer_the_next_call_gets_its_own(tmp_path: Path) -> None:
             return None if command == "lost" and silent.pop() else command
 
         async with an_agent(tmp_path / "s", answer) as agent:
-            with pytest.raises(NodeError, match="did not answer within 0.2 s"):
+            with pytest.raises(NodeError, match=r"did not answer within 0\.2 s"):
                 await agent.call("lost", {}, 0.2)
             assert await agent.call("found", {}, 5) == "found"
 
