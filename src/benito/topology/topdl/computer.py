@@ -10,7 +10,7 @@ from benito.topology import placement
 from benito.topology.element import Element
 from benito.topology.model import EMPTY, Interface, Node, Queue, Software
 from benito.topology.topdl import shaping
-from benito.topology.topdl.reading import Reading, address, netmask, place_of
+from benito.topology.topdl.reading import MAX_FAULTS, Reading, address, nearest, netmask, place_of
 from benito.topology.topdl.substrate import Substrate
 
 CHILDREN = (
@@ -133,12 +133,9 @@ def known_substrate(reading: Reading, element: Element, what: str, substrates: M
     """Whether the substrate that an interface names is there; a fault where it isn't."""
     if element.text in substrates:
         return True
-    import difflib
-
-    known = list(substrates) if len(substrates) <= 2000 and len(element.text) <= 60 else []
-    close = difflib.get_close_matches(element.text, known, 1)
-    hint = f"did you mean `{close[0]}`?" if close else "describe it: <substrates><name>...</name></substrates>"
-    reading.fault(f"{what} is on the substrate `{element.text[:60]}`, which is not in the file", element, hint)
+    usual = "describe it: <substrates><name>...</name></substrates>"
+    hint = nearest(element.text, list(substrates)) if len(reading.faults) < MAX_FAULTS else ""
+    reading.fault(f"{what} is on the substrate `{element.text[:60]}`, which is not in the file", element, hint or usual)
     return False
 
 

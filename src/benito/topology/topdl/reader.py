@@ -8,6 +8,7 @@ TopDL doesn't have are kept with a warning.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -49,9 +50,11 @@ def interpret(root: Element, file: str) -> Topology:
     _check_version(reading, root)
     substrates = _substrates(reading, root)
     nodes, foreign = _elements(reading, root, substrates)
+    index = {node.name: node for node in nodes}
+    others = Counter(name for each in foreign for name in set(substrate_names(each.element)))
     topology = Topology(
         nodes=tuple(nodes),
-        lans=tuple(_lan(reading, each, nodes, foreign) for each in substrates.values()),
+        lans=tuple(_lan(reading, each, index, others[each.name]) for each in substrates.values()),
         foreign=tuple(foreign),
         source=root.without("substrates", "elements"),
     )
@@ -155,11 +158,10 @@ def _foreign(reading: Reading, element: Element, position: int, substrates: dict
     return Foreign(element, position)
 
 
-def _lan(reading: Reading, asked: Substrate, nodes: list[Node], foreign: list[Foreign]) -> Lan:
+def _lan(reading: Reading, asked: Substrate, nodes: dict[str, Node], others: int) -> Lan:
     """Bring a substrate and its interfaces together."""
     natural = asked.members(nodes)
     members = ordered(reading, asked, natural)
-    others = sum(asked.name in substrate_names(each.element) for each in foreign)
     if len(natural) + others < 2:
         count = "one member" if natural else "no member"
         reading.warn(f"the substrate `{asked.name}` has {count}: it joins nothing", asked.element)
@@ -176,12 +178,11 @@ def _lan(reading: Reading, asked: Substrate, nodes: list[Node], foreign: list[Fo
     )
 
 
-def _netmask(reading: Reading, name: str, members: tuple[Member, ...], nodes: list[Node]) -> str | None:
+def _netmask(reading: Reading, name: str, members: tuple[Member, ...], nodes: dict[str, Node]) -> str | None:
     """Return the netmask that the interfaces agree on."""
-    index = {node.name: node for node in nodes}
     found: str | None = None
     for member in members:
-        interface: Interface = index[member.node].interfaces[member.port]
+        interface: Interface = nodes[member.node].interfaces[member.port]
         mask = interface_netmask(interface.source)
         if mask is None or interface.source is None:
             continue

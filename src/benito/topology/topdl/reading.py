@@ -37,17 +37,17 @@ class Reading:
         if len(self.warnings) < MAX_FAULTS:
             self.warnings.append(Fault(printable(message), self.where(element), printable(hint)))
 
-    def number(self, element: Element, what: str, most: float, hint: str) -> float | None:
-        """Read a number from 0 to `most`; None with a fault where it is none."""
+    def number(self, element: Element, what: str, name: str, most: float, hint: str) -> float | None:
+        """Read a number from 0 to `most`, the `what` of `name`; None with a fault where it is none."""
         text = element.text
         if not NUMBER.fullmatch(text) or not math.isfinite(value := float(text)):
-            self.fault(f"the {what} `{text[:40]}` is not a number", element, hint)
+            self.fault(f"the {what} `{text[:40]}` of {name} is not a number", element, hint)
             return None
         if value < 0:
-            self.fault(f"the {what} `{text[:40]}` is negative", element, hint)
+            self.fault(f"the {what} `{text[:40]}` of {name} is negative", element, hint)
             return None
         if value > most:
-            self.fault(f"the {what} `{text[:40]}` is more than {most:,.0f}", element, hint)
+            self.fault(f"the {what} `{text[:40]}` of {name} is more than {most:,.0f}", element, hint)
             return None
         return value
 
@@ -70,12 +70,19 @@ class Reading:
             short = " ".join(holder.text.split())[:40]
             self.fault(f"{name} holds the text `{short}` beside its elements", holder, "put it into an element")
         for child in holder.children:
-            if child.tag not in known:
-                import difflib
-
-                close = difflib.get_close_matches(child.tag, known, 1, 0.75)
-                hint = f"did you mean `{close[0]}`?" if close else ""
+            if child.tag not in known and len(self.warnings) < MAX_FAULTS:
+                hint = nearest(child.tag[:40], known, 0.75)
                 self.warn(f"`{child.tag[:40]}` means nothing in {name}; it is kept", child, hint)
+
+
+def nearest(name: str, known: Sequence[str], cutoff: float = 0.6) -> str:
+    """Return a hint at the known name that may have been meant; empty where none is near, or too many are known."""
+    if len(known) > 2000 or len(name) > 60:
+        return ""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1, cutoff)
+    return f"did you mean `{close[0]}`?" if close else ""
 
 
 NAMELESS = "write <attribute><attribute>name</attribute><value>...</value></attribute>"

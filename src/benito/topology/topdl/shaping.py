@@ -56,8 +56,8 @@ def _part(reading: Reading, element: Element, tag: str, part: str, name: str) ->
         reading.fault(f"the {tag} of {name} has no `{part}`", holder, f"write <{tag}><{part}>...</{part}></{tag}>")
         return None
     if part == "rate":
-        return reading.number(found, f"rate of {name}", MAX_KBPS, RATE_HINT)
-    return reading.number(found, f"latency of {name}", MAX_DELAY_MS, TIME_HINT)
+        return reading.number(found, "rate", name, MAX_KBPS, RATE_HINT)
+    return reading.number(found, "latency", name, MAX_DELAY_MS, TIME_HINT)
 
 
 def _capacity(reading: Reading, element: Element, name: str) -> int:
@@ -75,7 +75,7 @@ def _loss(reading: Reading, element: Element, attributes: Mapping[str, str], nam
     if text is None:
         return 0.0
     place = place_of(element, "loss")
-    value = reading.number(Element("value", text, line=place.line), f"loss of {name}", 1, LOSS_HINT)
+    value = reading.number(Element("value", text, line=place.line), "loss", name, 1, LOSS_HINT)
     return value or 0.0
 
 
@@ -98,7 +98,9 @@ def direction(reading: Reading, element: Element, attributes: Mapping[str, str],
     parts = text.split()
     silent = Reading()
     limits = (MAX_DELAY_MS, MAX_KBPS, 1)
-    values = [silent.number(Element("value", part), key, most, "") for part, most in zip(parts, limits, strict=False)]
+    values = [
+        silent.number(Element("value", part), key, "", most, "") for part, most in zip(parts, limits, strict=False)
+    ]
     if len(parts) != 3 or silent.faults:
         reading.fault(
             f"the attribute `{key}` can't be `{text[:40]}`",

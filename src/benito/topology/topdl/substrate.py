@@ -29,10 +29,9 @@ class Substrate:
     where: Where | None
     ends: list[tuple[str, int]] = field(default_factory=list)
 
-    def members(self, nodes: list[Node]) -> tuple[Member, ...]:
+    def members(self, nodes: Mapping[str, Node]) -> tuple[Member, ...]:
         """Return the members in the order of the computers."""
-        known = {node.name for node in nodes}
-        return tuple(Member(node, port) for node, port in self.ends if node in known)
+        return tuple(Member(node, port) for node, port in self.ends if node in nodes)
 
 
 def substrate(reading: Reading, element: Element, name: str) -> Substrate:
