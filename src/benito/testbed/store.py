@@ -6,12 +6,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
+from benito.embedding.options import EmbeddingOptions
 from benito.errors import HostError, StateError
 from benito.testbed.home import ExperimentId
 
@@ -62,6 +63,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Image for every node, whatever the file says."""
     members: tuple[str, ...] = ()
     """Local users who may log in to the nodes; the first is the person who created it."""
+    embedding: EmbeddingOptions = msgspec.field(default_factory=EmbeddingOptions)
+    """How nodes are placed, apart from `packing`, which is the one above."""
+    ignore_missing_software: bool = False
+    """Whether nodes start without what the file wants on them and can't be had."""
+
+    @property
+    def placing(self) -> EmbeddingOptions:
+        """All that bears on kinds and places."""
+        return replace(self.embedding, packing=self.packing)
 
 
 @dataclass(frozen=True, slots=True)

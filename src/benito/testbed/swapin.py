@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
@@ -16,7 +17,6 @@ from benito.agent.cgroup import Group, Limits
 from benito.agent.runner import HARD_OVERHEAD_MIB
 from benito.embedding import capacity
 from benito.embedding.model import Assignment
-from benito.embedding.packing import pack
 from benito.errors import StateError
 from benito.network.host import host_routes
 from benito.network.hub import Hub, HubPlan
@@ -134,13 +134,14 @@ def _terminable() -> None:
 def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: int, progress: Progress) -> Prepared:
     """Read, embed, reserve and plan; CapacityError with the sums when the host can't hold it."""
     settings = record.settings
-    topology = bed.topology(place, settings)
+    topology, assignment = bed.placed(place, settings)
     names.refuse_taken(record.id, [node.name for node in topology.nodes])
-    assignment = pack(topology, settings.packing)
     images = _images(bed, topology, record, progress)
+    # Ghosts take room though nothing of them is started.
+    held = Counter([*assignment.places.values(), *assignment.ghosts.values()])
     demands = [
-        capacity.Demand(pnode=pnode, machines=tuple((settings.memory_mib, settings.cpus) for _ in nodes))
-        for pnode, nodes in assignment.nodes.items()
+        capacity.Demand(pnode=pnode, machines=((settings.memory_mib, settings.cpus),) * count)
+        for pnode, count in held.items()
     ]
 
     def need(others: list[Lease]) -> tuple[int, int, int]:

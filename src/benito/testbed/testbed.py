@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from benito.embedding.model import Assignment
 from benito.errors import BusyError, HostError, InputError, StateError
 from benito.images.catalog import BUILDABLE, Catalog, Resolution
 from benito.testbed import names, reservations
@@ -98,14 +99,18 @@ class Testbed:
                 file.truncate(0)
 
     def topology(self, place: Place, settings: Settings) -> Topology:
-        """Read the experiment's file, with every address filled in."""
-        from benito.topology.addressing import assign
-        from benito.topology.reader import read
+        """Read the experiment's file, with every address filled in, as it is made: without ghosts."""
+        return self.placed(place, settings)[0]
 
-        return assign(read(submitted(place, settings)), "emulab" if settings.addressing == "emulab" else "benito")
+    def placed(self, place: Place, settings: Settings) -> tuple[Topology, Assignment]:
+        """Read the experiment's file and say where each node goes."""
+        return _placed(place.experiment, submitted(place, settings), settings)
 
-    def create(self, experiment: ExperimentId, file: Path, settings: Settings) -> Place:
-        """Enter a new experiment, swapped out. Raises, and changes nothing, when file, name or settings won't do."""
+    def create(self, experiment: ExperimentId, file: Path, settings: Settings) -> Topology:
+        """Enter a new experiment, swapped out, and return what was read.
+
+        Raises, and changes nothing, when file, name or settings won't do.
+        """
         require_root("`benito create`")
         topology = self.examine(experiment, file, settings)
         names.refuse_taken(experiment, [node.name for node in topology.nodes])
@@ -123,17 +128,12 @@ class Testbed:
             if isinstance(error, OSError):
                 raise HostError(f"can't keep {file} in {place.folder}: {error.strerror}") from error
             raise
-        return place
+        return topology
 
     def examine(self, experiment: ExperimentId, file: Path, settings: Settings) -> Topology:
         """Read a file as `create` would; InputError when the experiment can't be made from it."""
-        from benito.embedding.packing import pack
-        from benito.topology.addressing import assign
-        from benito.topology.reader import read
-
         refuse_domain(experiment)
-        topology = assign(read(file), "emulab" if settings.addressing == "emulab" else "benito")
-        pack(topology, settings.packing)
+        topology, _ = _placed(experiment, file, settings)
         for node in topology.nodes:
             if len(node.name) > 63:
                 raise InputError(
@@ -165,6 +165,16 @@ class Testbed:
         shutil.rmtree(place.folder, ignore_errors=True)
         if not any(place.folder.parent.iterdir()):
             place.folder.parent.rmdir()
+
+
+def _placed(experiment: ExperimentId, file: Path, settings: Settings) -> tuple[Topology, Assignment]:
+    """Read, give addresses, place; the file's variables say which experiment it is."""
+    from benito.embedding.embed import embed
+    from benito.topology.addressing import assign
+    from benito.topology.reader import read
+
+    asked = read(file, pid=experiment.pid, eid=experiment.eid)
+    return embed(assign(asked, "emulab" if settings.addressing == "emulab" else "benito"), settings.placing)
 
 
 def submitted(place: Place, settings: Settings) -> Path:
