@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 packages=(qemu-system-x86 qemu-utils mmdebstrap nftables iproute2 openssh-client tcl
-          python3 python3-venv e2fsprogs zstd iputils-ping)
+          python3 python3-venv e2fsprogs zstd iputils-ping librsvg2-bin)
 missing=()
 for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

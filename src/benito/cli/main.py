@@ -23,6 +23,7 @@ VERBS = {
     "show": "Show what a file asks for.",
     "check": "Check a file and list everything wrong with it.",
     "plan": "Show where each node of a file would go.",
+    "graph": "Draw an experiment or a file as SVG, PNG, dot or Mermaid.",
     "ssh": "Log in to a node.",
     "exec": "Run a command on nodes.",
     "console": "Open a node's serial console.",
