@@ -17,6 +17,8 @@ from benito.errors import HostError
 
 MOUNT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("memory", "cpu", "pids")
+RUNTIME_HIERARCHIES = ("devices",)
+"""What container runtimes need of version 1 besides."""
 SETTLE_S = 5.0
 """How long killed processes may take to leave their group."""
 
@@ -30,7 +32,16 @@ def roots() -> tuple[Path, ...]:
     """The hierarchies that Benito uses: one under version 2, one a controller under version 1."""
     if unified():
         return (MOUNT,)
-    return tuple(MOUNT / name for name in CONTROLLERS if (MOUNT / name / "cgroup.procs").exists())
+    names = (*CONTROLLERS, *RUNTIME_HIERARCHIES)
+    return tuple(MOUNT / name for name in names if (MOUNT / name / "cgroup.procs").exists())
+
+
+def without_processor_share() -> tuple[Path, ...]:
+    """Folders whose processes may ask for real-time priority; joined besides the others of a group.
+
+    Version 1 gives its processor groups no real-time allowance, and there is one for the whole host to share out.
+    """
+    return () if unified() else (MOUNT / "cpu",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benito.agent import spawner
+from benito.agent import cgroup, spawner
 from benito.agent.cgroup import Group, Limits
 from benito.agent.rpc import Unreachable
 from benito.agent.sandbox import RUNTIME as INSIDE
@@ -104,6 +104,7 @@ class LocalSubstrate:
                 log=str(logs / f"{pnode.name}-{job}.log"),
                 keep=True,
                 nice=nice,
+                cgroups=[str(folder) for folder in cgroup.without_processor_share()] if job == "wires" else [],
             )
 
     def release(self, pnode: str) -> None:

@@ -37,7 +37,8 @@ _INIT = '''#!{python} -I
 import ctypes, os, subprocess, sys
 
 libc = ctypes.CDLL(None, use_errno=True)
-for kind, place in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/run"), ("tmpfs", "/tmp")):
+for kind, place in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/run"), ("tmpfs", "/tmp"),
+                    ("cgroup2", "/sys/fs/cgroup")):
     os.makedirs(place, exist_ok=True)
     libc.mount(kind.encode(), place.encode(), kind.encode(), 0, None)
 console = os.open("/dev/console", os.O_RDWR)
@@ -171,7 +172,8 @@ def _project(arguments: Iterable[str]) -> Iterator[Entry]:
     yield "arguments", stat.S_IFREG | 0o644, "\n".join(arguments).encode(), 0
     yield _file(REPOSITORY / "pyproject.toml", "/repository/pyproject.toml")
     yield from _tree(REPOSITORY / "src", "/repository/src", {"images", "machines", "testbed"})
-    yield from _tree(REPOSITORY / "tests/system/network", "/repository/tests/system/network", set())
+    for tests in ("network", "agent"):
+        yield from _tree(REPOSITORY / f"tests/system/{tests}", f"/repository/tests/system/{tests}", set())
     for path in sorted(_site().iterdir()):
         stem = re.split(r"[-.]", path.name)[0]
         if stem in IMPORTED:

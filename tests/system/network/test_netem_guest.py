@@ -1,9 +1,10 @@
-"""The netem backend passes the tests of wires on a kernel that has netem, in a guest made for it."""
+"""What this host's kernel may lack: netem and control groups of version 2, tested in a guest made for it."""
 
 from __future__ import annotations
 
 import pytest
 
+from benito.agent.cgroup import unified
 from benito.network.shaping.choice import kernel_has_netem
 
 from . import guest
@@ -11,11 +12,12 @@ from . import guest
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
-def test_wires_with_netem_in_a_guest() -> None:
-    if kernel_has_netem():
-        pytest.skip("this kernel has netem itself: test_wires.py has run with it")
+def test_netem_and_unified_cgroups_in_a_guest() -> None:
+    if kernel_has_netem() and unified():
+        pytest.skip("this kernel has both itself: the tests have run with them")
     try:
-        status, console = guest.run_tests("-q", "-x", "-k", "netem", "tests/system/network/test_wires.py")
+        tests = ("tests/system/network/test_wires.py", "tests/system/agent/test_cgroup.py")
+        status, console = guest.run_tests("-q", "-x", "-k", "netem or cgroup", *tests)
     except guest.UnavailableError as reason:
         pytest.skip(str(reason))
     print(console[-8000:])
