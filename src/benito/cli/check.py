@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(file: Path, as_json: bool) -> None:
-    """Read FILE and list its errors and warnings; the exit status is 2 when there are errors."""
+    """Read FILE and list its errors and what to know before it runs; the exit status is 2 when there are errors.
+
+    Warns of what has no effect here, of what start commands will not find on the nodes, and of software that this
+    host can't read.
+    """
     from benito.errors import InputError
+    from benito.testbed.software import missing
+    from benito.topology.advice import advice
     from benito.topology.addressing import assign
     from benito.topology.reader import read
 
@@ -24,9 +30,8 @@ def command(file: Path, as_json: bool) -> None:
     warnings: tuple[Fault, ...] = ()
     summary = ""
     try:
-        topology = read(file)
-        warnings = topology.warnings
-        warnings = assign(topology).warnings
+        topology = assign(read(file))
+        warnings = (*topology.warnings, *advice(topology), *missing(topology))
         summary = f"{len(topology.nodes)} nodes, {len(topology.lans)} links and LANs"
     except InputError as error:
         errors = error.faults

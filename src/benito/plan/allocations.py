@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from benito.embedding.model import Assignment
-from benito.plan.model import Account, Image
+from benito.plan.model import Account, Image, Software
 from benito.topology.model import Topology
 
 
@@ -36,6 +36,7 @@ class NodeAllocation:
     image: Image
     memory_mib: int
     cpus: int
+    software: Software | None = None
 
 
 @dataclass(frozen=True, slots=True)

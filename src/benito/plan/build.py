@@ -14,6 +14,7 @@ from benito.embedding.model import Assignment
 from benito.plan import fabric, identity
 from benito.plan.allocations import Allocations
 from benito.plan.hosts import hosts_file
+from benito.plan.inside import inside
 from benito.plan.model import ControlNic, Machine, Nic, PnodePlan, Route, Underlay
 from benito.topology import routing
 from benito.topology.model import Node, Topology
@@ -24,6 +25,7 @@ def plan(topology: Topology, assignment: Assignment, allocations: Allocations) -
     machines = _machines(topology, allocations)
     fabrics = fabric.weave(topology, assignment, allocations)
     hosts = hosts_file(topology, allocations)
+    inner = inside(topology, assignment)
     plans: list[PnodePlan] = []
     for pnode, nodes in assignment.nodes.items():
         given, woven = allocations.pnodes[pnode], fabrics[pnode]
@@ -36,6 +38,7 @@ def plan(topology: Topology, assignment: Assignment, allocations: Allocations) -
                 machines=tuple(machines[node] for node in nodes),
                 accounts=allocations.accounts,
                 hosts=hosts,
+                inside=inner,
                 bridges=tuple(woven.bridges),
                 patches=tuple(woven.patches),
                 wires=tuple(woven.wires),
@@ -72,6 +75,8 @@ def _machines(topology: Topology, allocations: Allocations) -> Mapping[str, Mach
             forwarding=node.name in forwarding,
             start_command=node.start_command,
             host_key=node.name,
+            startup=node.startup,
+            software=given.software,
         )
     return machines
 

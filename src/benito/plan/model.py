@@ -7,7 +7,8 @@ Units: delay in milliseconds, rates in kb/s (0 = unlimited), loss as a probabili
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 VERSION = 1
 
@@ -162,6 +163,20 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Software:
+    """What a fresh machine unpacks at its root before it is configured, once; later boots leave it alone."""
+
+    bundle: str
+    """Digest of a plain tar archive: the file `software/<bundle>.tar` in the experiment's folder.
+
+    A virtual machine has it as a read-only disk with the serial number `benito-software`, a container as the file
+    /var/lib/benito/software.tar.
+    """
+    debs: tuple[str, ...] = ()
+    """Debian packages among what was unpacked, by their paths, to be installed in this order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """One node of this pnode."""
 
@@ -178,6 +193,21 @@ class Machine:
     start_command: str | None = None
     host_key: str = ""
     """Name of the machine's ssh host key among the experiment's secrets."""
+    startup: str | None = None
+    """A second command begun at each boot, whose end nobody waits for (Emulab's older start command)."""
+    software: Software | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What all nodes of an experiment find inside, besides the hosts file."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Texts by their paths from the root."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of their start commands."""
+    sync_server: str = ""
+    """The node at which the others meet (`emulab-sync`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +223,7 @@ class PnodePlan:
     accounts: tuple[Account, ...] = ()
     hosts: str = ""
     """The hosts file of every node."""
+    inside: Inside = Inside()
     bridges: tuple[Bridge, ...] = ()
     patches: tuple[Patch, ...] = ()
     wires: tuple[Wire, ...] = ()

@@ -132,6 +132,11 @@ class Place:
         return self.folder / "nodes"
 
     @property
+    def software(self) -> Path:
+        """Bundles of software, each named by its digest."""
+        return self.folder / "software"
+
+    @property
     def events(self) -> Path:
         return self.folder / "events.jsonl"
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
 
 from benito import run
 from benito.agent.cgroup import Group, Limits
@@ -137,6 +138,7 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     topology, assignment = bed.placed(place, settings)
     names.refuse_taken(record.id, [node.name for node in topology.nodes])
     images = _images(bed, topology, record, progress)
+    software = _software(bed, place, topology, record, progress)
     # Ghosts take room though nothing of them is started.
     held = Counter([*assignment.places.values(), *assignment.ghosts.values()])
     demands = [
@@ -150,8 +152,8 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     avoid = [*host_routes(), *_networks(topology), UNDERLAY]
     lease = reservations.reserve(place, bed.home.root, len(topology.nodes), avoid, bed.config.pools, need)
     access.host_keys(place, [node.name for node in topology.nodes])
-    given = _allocations(bed, record, topology, assignment, images, lease, incarnation)
-    return Prepared(topology, assignment, plan(topology, assignment, given), lease)
+    allocations = _allocations(bed, record, topology, assignment, images, software, lease, incarnation)
+    return Prepared(topology, assignment, plan(topology, assignment, allocations), lease)
 
 
 def _images(bed: Testbed, topology: Topology, record: ExperimentRecord, progress: Progress) -> dict[str, model.Image]:
@@ -169,6 +171,27 @@ def _images(bed: Testbed, topology: Topology, record: ExperimentRecord, progress
             build_image(name, bed.home.root, progress.step)
         images[name] = model.Image(name, bed.catalog.get(name).info.digest)
     return {node: images[resolution.name] for node, resolution in resolutions.items()}
+
+
+def _software(
+    bed: Testbed, place: Place, topology: Topology, record: ExperimentRecord, progress: Progress
+) -> dict[str, model.Software]:
+    """Return what each node gets besides its image; kept machines have it already."""
+    if record.kept or not any(node.software for node in topology.nodes):
+        return {}
+    from benito.testbed.software import gather
+
+    settings = record.settings
+    progress.step("gathering software")
+    return gather(
+        topology,
+        place,
+        bed.home.cache / "downloads",
+        settings.members[0] if settings.members else "root",
+        Path(settings.file).parent,
+        ignore=settings.ignore_missing_software,
+        progress=progress,
+    )
 
 
 def _need(bed: Testbed, demands: Sequence[capacity.Demand], others: list[Lease]) -> tuple[int, int, int]:
@@ -202,6 +225,7 @@ def _allocations(
     topology: Topology,
     assignment: Assignment,
     images: dict[str, model.Image],
+    software: dict[str, model.Software],
     lease: Lease,
     incarnation: int,
 ) -> Allocations:
@@ -211,7 +235,14 @@ def _allocations(
         experiment=str(record.id),
         control=ControlNetwork(lease.subnet, lease.gateway),
         nodes={
-            node.name: NodeAllocation(place, str(first + place), images[node.name], settings.memory_mib, settings.cpus)
+            node.name: NodeAllocation(
+                number=place,
+                control_address=str(first + place),
+                image=images[node.name],
+                memory_mib=settings.memory_mib,
+                cpus=settings.cpus,
+                software=software.get(node.name),
+            )
             for place, node in enumerate(topology.nodes)
         },
         lans=number(lan.name for lan in topology.lans),

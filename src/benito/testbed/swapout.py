@@ -65,10 +65,11 @@ def release(place: Place, *, keep: bool = False) -> None:
 
 
 def remove_disks(place: Place) -> None:
-    """Remove the machines' disks; the logs of their consoles stay until the next swap-in."""
+    """Remove the machines' disks and the software meant for them; their consoles' logs stay until the next swap-in."""
     for file in place.nodes.glob("*/*"):
         if file.suffix != ".log":
             file.unlink(missing_ok=True)
+    shutil.rmtree(place.software, ignore_errors=True)
 
 
 def _experiments() -> Iterator[str]:

@@ -102,6 +102,7 @@ class Software:
     location: str
     install: str | None = None
     """Directory to unpack into; None for a package."""
+    where: Where | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

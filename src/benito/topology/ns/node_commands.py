@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benito import units
-from benito.errors import InputError
+from benito.errors import InputError, Where
 from benito.topology import placement
 from benito.topology.model import Software
 from benito.topology.ns.drafts import NodeDraft, Thing
@@ -12,7 +12,7 @@ from benito.topology.ns.lan_commands import on_or_off
 
 COMMANDS = Commands()
 FAILURE_ACTIONS = ("fatal", "nonfatal", "ignore")
-ARCHIVES = (".tar", ".tar.Z", ".tar.gz", ".tgz", ".tar.bz2")
+ARCHIVES = (".tar", ".tar.Z", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 SHARED = ("/proj/", "/groups/", "/users/", "/share/", "/scratch/")
 """Folders that are the same on every node, so nothing can be unpacked there for one node."""
 
@@ -95,10 +95,10 @@ def set_node_rpms(experiment: Experiment, statement: Statement) -> None:
         packages = tuple(packages[0].split())
     if not packages:
         experiment.warn(f"tb-set-node-rpms names no package for `{node.name}`", statement.where)
-    node.software["rpms"] = tuple(Software(package) for package in packages)
+    node.software["rpms"] = tuple(Software(package, where=statement.where) for package in packages)
 
 
-def read_archives(words: tuple[str, ...], usage: str) -> tuple[Software, ...]:
+def read_archives(words: tuple[str, ...], usage: str, where: Where | None = None) -> tuple[Software, ...]:
     """Read `directory archive` pairs; a single word may hold all of them."""
     if len(words) == 1:
         words = tuple(words[0].split())
@@ -117,7 +117,7 @@ def read_archives(words: tuple[str, ...], usage: str) -> tuple[Software, ...]:
                 f"`{archive[:60]}` is not an archive that can be unpacked",
                 hint=f"its name ends in {', '.join(ARCHIVES)}",
             )
-        pairs.append(Software(archive, directory))
+        pairs.append(Software(archive, directory, where))
     return tuple(pairs)
 
 
@@ -126,7 +126,7 @@ def set_node_tarfiles(experiment: Experiment, statement: Statement) -> None:
     """Unpack archives on a node."""
     node = experiment.node(statement.args[0])
     usage = "tb-set-node-tarfiles node directory archive ?directory archive ...?"
-    node.software["tarfiles"] = read_archives(statement.args[1:], usage)
+    node.software["tarfiles"] = read_archives(statement.args[1:], usage, statement.where)
 
 
 @COMMANDS.add("tb-fix-node", "node host")

@@ -1,0 +1,113 @@
+"""Files by http and https, kept in a cache by what they hold.
+
+Beside the contents, named by their SHA-256, a small note for each address remembers which contents it gave and what the
+server said of their age, so that an unchanged file isn't sent again and one is at hand while the server is away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from benito.errors import InputError
+
+MOST_BYTES = 2 << 30
+STALL_S = 30.0
+"""How long the server may say nothing."""
+WHOLE_S = 900.0
+CHUNK = 1 << 20
+Tell = Callable[[str], None]
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What an address gave last."""
+
+    url: str
+    digest: str
+    etag: str = ""
+    modified: str = ""
+
+
+def is_url(location: str) -> bool:
+    """Whether a location is one that can be fetched."""
+    return location.lower().startswith(("http://", "https://"))
+
+
+def fetch(url: str, cache: Path, tell: Tell) -> Path:
+    """Return the file that the address gives, from the cache when it is unchanged; InputError with the reason else."""
+    cache.mkdir(parents=True, exist_ok=True)
+    note_file = cache / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
+    note = _note(note_file, url, cache)
+    headers = {"User-Agent": "benito"}
+    if note is not None:
+        headers |= {"If-None-Match": note.etag} if note.etag else {}
+        headers |= {"If-Modified-Since": note.modified} if note.modified else {}
+    try:
+        # Only http and https come here, and redirections stay with them.
+        with _OPENER.open(urllib.request.Request(url, headers=headers), timeout=STALL_S) as answer:
+            fresh = _receive(url, answer, cache)
+            etag, modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
+            note = Note(url, fresh, etag, modified)
+    except urllib.error.HTTPError as error:
+        if error.code != 304 or note is None:
+            raise InputError(f"{url} can't be fetched: {error.code} {error.reason}", hint="mend the address") from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        if note is None:
+            hint = "fetch it by hand and name the file instead"
+            raise InputError(f"{url} can't be fetched: {reason}", hint=hint) from error
+        tell(f"{url} can't be asked ({reason}); the copy fetched before is used")
+    note_file.write_bytes(msgspec.json.encode(note))
+    return cache / note.digest
+
+
+def _note(file: Path, url: str, cache: Path) -> Note | None:
+    try:
+        note = msgspec.json.decode(file.read_bytes(), type=Note)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return note if note.url == url and (cache / note.digest).exists() else None
+
+
+def _receive(url: str, answer: IO[bytes], cache: Path) -> str:
+    """Write the answer into the cache and return its digest."""
+    began, size, made = time.monotonic(), 0, hashlib.sha256()
+    length = getattr(answer, "length", None)
+    new = cache / f"new-{os.getpid()}"
+    try:
+        with new.open("wb") as file:
+            while data := answer.read(CHUNK):
+                size += len(data)
+                if size > MOST_BYTES:
+                    raise InputError(f"{url} is larger than {MOST_BYTES >> 30} GiB", hint="put it into an image")
+                if time.monotonic() - began > WHOLE_S:
+                    raise InputError(f"{url} took longer than {WHOLE_S:g} s", hint="fetch it by hand, name the file")
+                made.update(data)
+                file.write(data)
+        if length is not None and size < length:
+            raise OSError(f"the connection broke after {size} of {length} bytes")
+        new.replace(cache / made.hexdigest())
+    finally:
+        new.unlink(missing_ok=True)
+    return made.hexdigest()
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to http and https only."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+        if not is_url(newurl):
+            raise urllib.error.HTTPError(newurl, code, "it points to something other than http", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_Redirects())
