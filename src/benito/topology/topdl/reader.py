@@ -43,7 +43,8 @@ def interpret(root: Element, file: str) -> Topology:
     """Return what a document describes; InputError with every fault found."""
     reading = Reading(file)
     root = _unwrapped(root)
-    if root.children and not any(child.tag in ROOT for child in root.children):
+    known = any(child.tag in ROOT for child in root.children)
+    if root.children and not known and root.tag not in WRAPPERS:
         message = f"this XML is not TopDL: `{root.tag[:40]}` holds neither elements nor substrates"
         raise InputError(message, where=reading.where(root), hint="a TopDL file holds an <experiment>")
     reading.check_children(root, ROOT, f"`{root.tag[:40]}`")

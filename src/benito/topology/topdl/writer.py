@@ -122,7 +122,10 @@ def node_attributes(node: Node, by_hand: bool) -> dict[str, str]:
         if getattr(said, field) != getattr(node, field):
             _set(wanted, (key,), getattr(node, field))
     if said.start_command != node.start_command:
-        _set(wanted, _family(computer.STARTUP, ""), node.start_command)
+        family = _family(computer.STARTUP, "")
+        if node.source is None and node.start_command is not None and any(key in wanted for key in family):
+            family = family[1:2]  # a mere attribute of an NS file: it stays, beside one that goes before it
+        _set(wanted, family, node.start_command)
     if said.partition != node.partition:
         _set(wanted, _family("partition"), None if node.partition is None else str(node.partition))
     if (said.kind or placement.default_kind(by_hand, node.partition)) != node.kind:

@@ -66,7 +66,9 @@ KINDS = st.sampled_from(["max", "average", "avg"]).map(lambda kind: leaf("kind",
 CAPACITY = st.builds(lambda rate, kind: [Element("capacity", "", (leaf("rate", rate), kind))], RATES, KINDS)
 LATENCY = st.builds(lambda time, kind: [Element("latency", "", (leaf("time", time), kind))], TIMES, KINDS)
 NOTHING: st.SearchStrategy[list[Element]] = st.just([])
-SHAPING = st.tuples(CAPACITY | NOTHING, LATENCY | NOTHING, LOSSES | NOTHING).map(lambda parts: sum(parts, []))
+SHAPING = st.tuples(CAPACITY | NOTHING, LATENCY | NOTHING, LOSSES | NOTHING).map(
+    lambda parts: [each for part in parts for each in part]
+)
 LEAVES = st.builds(
     lambda tag, text: [leaf(tag, text)], st.sampled_from(["localname", "status", "operation", "new"]), TEXTS
 )
@@ -106,8 +108,13 @@ MEANING = st.lists(
     max_size=4,
 )
 EXTENSIONS = st.sampled_from(
-    [[], [_attribute("benito:routing", "manual")], [_attribute("benito:routing", "static")]]
-    + [[_attribute("benito:groups", '{"all": ["a"]}')], [_attribute("benito:events", "[ ]")]]
+    [
+        [],
+        [_attribute("benito:routing", "manual")],
+        [_attribute("benito:routing", "static")],
+        [_attribute("benito:groups", '{"all": ["a"]}')],
+        [_attribute("benito:events", "[ ]")],
+    ]
 )
 
 
@@ -115,7 +122,8 @@ EXTENSIONS = st.sampled_from(
 def documents(draw: st.DrawFn) -> Element:
     """Make a document with everything that TopDL has, and some that it hasn't."""
     lans = draw(st.lists(NAMES, unique=True, max_size=3))
-    children = [leaf("version", "1.0")] if draw(st.booleans()) else []
+    tag = draw(st.sampled_from(["experiment", "topology", "anything"]))
+    children = [leaf("version", "1.0")] if tag == "anything" or draw(st.booleans()) else []
     for lan in lans:
         inner = draw(SHAPING) + draw(ATTRIBUTES) + draw(LEAVES | NOTHING)
         children.append(Element("substrates", "", (leaf("name", lan), *inner)))
@@ -124,8 +132,7 @@ def documents(draw: st.DrawFn) -> Element:
         if draw(st.integers(0, 5)) == 0:
             children.append(Element("elements", "", (Element("other", "", tuple(draw(_interfaces(lans)))),)))
     children += draw(ATTRIBUTES) + draw(EXTENSIONS) + [Element("regions", draw(TEXTS))] * draw(st.integers(0, 1))
-    root = Element(draw(st.sampled_from(["experiment", "topology", "anything"])), "", tuple(children))
-    return root if children else Element("experiment", "", (leaf("version", ""),))
+    return Element(tag, "", tuple(children))
 
 
 @st.composite
