@@ -33,8 +33,14 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     printf '%s\n' "$wanted" >"$stamp"
 fi
 
-# `benito` on the PATH, unless the name is taken by something that isn't ours.
-link=/usr/local/bin/benito
-if [ "$(id -u)" = 0 ] && { [ ! -e "$link" ] || [ -L "$link" ]; }; then
-    ln -sfn "$PWD/.venv/bin/benito" "$link"
+# The commands on the PATH, each unless its name is taken by something that isn't ours.
+commands=$(sed -n '/^\[project.scripts\]/,/^$/ s/^"\{0,1\}\([A-Za-z_.]*\)"\{0,1\} *=.*/\1/p' pyproject.toml)
+if [ "$(id -u)" = 0 ]; then
+    for command in $commands; do
+        link=/usr/local/bin/$command
+        case $(readlink "$link" || { [ ! -e "$link" ] || echo taken; }) in
+            '' | */.venv/bin/"$command") ln -sfn "$PWD/.venv/bin/$command" "$link" ;;
+            *) say "$link is something else and stays: use $PWD/.venv/bin/$command" ;;
+        esac
+    done
 fi

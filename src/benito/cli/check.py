@@ -22,8 +22,8 @@ def command(file: Path, as_json: bool) -> None:
     """
     from benito.errors import InputError
     from benito.testbed.software import missing
-    from benito.topology.advice import advice
     from benito.topology.addressing import assign
+    from benito.topology.advice import advice
     from benito.topology.reader import read
 
     errors: tuple[Fault, ...] = ()

@@ -15,11 +15,14 @@ from benito.cli.options import making_options
 def command(file: Path, pid: str | None, eid: str | None, **told: Any) -> None:
     """Create an experiment from FILE without running it; `benito swapin` does that."""
     from benito.cli.common import say
+    from benito.cli.notices import tell_notices
     from benito.cli.options import named, settings
+    from benito.cli.placing import placing
     from benito.testbed.testbed import Testbed, require_root
 
     require_root("`benito create`")
     bed = Testbed()
     experiment = named(file, pid, eid)
-    bed.create(experiment, file, settings(bed, file, told))
+    topology = bed.create(experiment, file, settings(bed, file, told, placing(told)))
+    tell_notices(topology, file)
     say(f"{experiment} is created; next: benito swapin {experiment}")

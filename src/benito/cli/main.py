@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -78,9 +79,16 @@ def benito(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process with the error's exit status."""
-    debug = "--debug" in (sys.argv[1:2] if arguments is None else arguments[:1])
+    words = sys.argv[1:] if arguments is None else arguments
+    run(lambda words: benito.main(words, prog_name="benito", standalone_mode=False), words, "--debug" in words[:1])
+
+
+def run(command: Callable[[list[str]], Any], words: list[str] | None = None, debug: bool | None = None) -> None:
+    """Run a command with its words; ends the process with the command's or its error's exit status."""
+    words = sys.argv[1:] if words is None else words
+    debug = "--debug" in words if debug is None else debug
     try:
-        status: Any = benito.main(arguments, prog_name="benito", standalone_mode=False)
+        status = command(words)
     except Exception as error:
         status = _report(error, debug)
     except KeyboardInterrupt:

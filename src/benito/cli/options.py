@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benito.cli.common import F
+from benito.cli.placing import placing_options
 
 if TYPE_CHECKING:
+    from benito.embedding.options import EmbeddingOptions
     from benito.testbed.home import ExperimentId
     from benito.testbed.store import Settings
     from benito.testbed.testbed import Testbed
 
-DEFAULT_PACKING = 10
+ignore_option = click.option(
+    "--ignore-missing-software", is_flag=True, help="Start nodes without software that can't be had."
+)
 
 
 def making_options(command: F) -> F:
@@ -24,7 +28,7 @@ def making_options(command: F) -> F:
             click.argument("file", type=click.Path(path_type=Path)),
             click.option("-p", "--pid", help="Project id (default: your login name)."),
             click.option("-e", "--eid", help="Experiment id (default: the file's name)."),
-            click.option("--packing", type=int, default=DEFAULT_PACKING, show_default=True, help="Nodes per pnode."),
+            placing_options,
             click.option("--memory", type=int, metavar="MIB", help="Memory of a node (default: the host's setting)."),
             click.option("--cpus", type=click.IntRange(1, 255), default=1, show_default=True, help="CPUs of a node."),
             click.option("--image", help="Image for every node, whatever the file says."),
@@ -33,6 +37,7 @@ def making_options(command: F) -> F:
             click.option("--shaping", type=click.Choice(["auto", "netem", "userspace"]), default="auto"),
             click.option("--accelerator", type=click.Choice(["auto", "kvm", "tcg"]), default="auto"),
             click.option("--no-internet", is_flag=True, help="Shut the nodes' way out."),
+            ignore_option,
             click.option(
                 "--member", "members", multiple=True, metavar="USER", help="Another local user who may log in."
             ),
@@ -53,7 +58,7 @@ def named(file: Path, pid: str | None, eid: str | None) -> ExperimentId:
     return ExperimentId.checked(pid or person(), eid or stem)
 
 
-def settings(bed: Testbed, file: Path, told: dict[str, Any]) -> Settings:
+def settings(bed: Testbed, file: Path, told: dict[str, Any], embedding: EmbeddingOptions) -> Settings:
     """Return the settings that the options say."""
     from benito.errors import InputError
     from benito.testbed.access import known_user, person
@@ -68,7 +73,8 @@ def settings(bed: Testbed, file: Path, told: dict[str, Any]) -> Settings:
         known_user(user)
     return Settings(
         file=str(file.resolve()),
-        packing=told["packing"],
+        packing=embedding.packing,
+        embedding=embedding,
         memory_mib=memory,
         cpus=told["cpus"],
         addressing=told["addressing"],
@@ -78,4 +84,5 @@ def settings(bed: Testbed, file: Path, told: dict[str, Any]) -> Settings:
         strict_os=told["strict_os"],
         image=told["image"],
         members=members,
+        ignore_missing_software=told["ignore_missing_software"],
     )

@@ -5,13 +5,22 @@ from __future__ import annotations
 import click
 
 from benito.cli.common import experiment_arguments, json_option
+from benito.cli.options import ignore_option
 
 
 @click.command("swapin")
 @experiment_arguments
 @click.option("--linktest", is_flag=True, help="Measure the links afterwards.")
+@ignore_option
 @json_option
-def command(experiment: str | None, pid: str | None, eid: str | None, linktest: bool, as_json: bool) -> None:
+def command(
+    experiment: str | None,
+    pid: str | None,
+    eid: str | None,
+    linktest: bool,
+    ignore_missing_software: bool,
+    as_json: bool,
+) -> None:
     """Give an experiment its machines and links.
 
     Machines start fresh unless the last swap-out said --keep. On an experiment that is active, brings back lost
@@ -27,6 +36,8 @@ def command(experiment: str | None, pid: str | None, eid: str | None, linktest: 
     bed = Testbed()
     name = chosen(bed, experiment, pid, eid)
     record = bed.record(name)
+    if ignore_missing_software:
+        bed.ignore_missing_software(name)
     if record.state is State.SWAPPED:
         say("machines go on with kept disks" if record.kept else "machines start fresh (swapout --keep keeps disks)")
     with progress() as shown:

@@ -21,7 +21,9 @@ def command(file: Path, pid: str | None, eid: str | None, no_linktest: bool, as_
     Afterwards shows the nodes and, for each link, what was asked and what was measured.
     """
     from benito.cli.common import progress, say
+    from benito.cli.notices import tell_notices
     from benito.cli.options import named, settings
+    from benito.cli.placing import placing
     from benito.cli.report import report
     from benito.testbed.swapin import swap_in
     from benito.testbed.testbed import Testbed, require_root
@@ -30,8 +32,11 @@ def command(file: Path, pid: str | None, eid: str | None, no_linktest: bool, as_
     bed = Testbed()
     experiment = named(file, pid, eid)
     if not bed.same(experiment, file):
-        bed.create(experiment, file, settings(bed, file, told))
+        topology = bed.create(experiment, file, settings(bed, file, told, placing(told)))
+        tell_notices(topology, file)
         say(f"{experiment} is created")
+    elif told["ignore_missing_software"]:
+        bed.ignore_missing_software(experiment)
     with progress() as shown:
         swap_in(bed, experiment, shown)
     report(bed, experiment, linktest=not no_linktest, as_json=as_json)

@@ -142,7 +142,16 @@ class Testbed:
                     where=node.where,
                 )
         self.images(topology, settings)
+        if not settings.ignore_missing_software:
+            _refuse_missing_software(topology, file)
         return topology
+
+    def ignore_missing_software(self, experiment: ExperimentId) -> None:
+        """Have the experiment's next swap-ins go on without software that can't be had."""
+        import msgspec
+
+        settings = self.store.experiment(experiment).settings
+        self.store.change_settings(experiment, msgspec.structs.replace(settings, ignore_missing_software=True))
 
     def images(self, topology: Topology, settings: Settings) -> dict[str, Resolution]:
         """Return which image each node gets; InputError for an image that isn't there and can't be built.
@@ -175,6 +184,14 @@ def _placed(experiment: ExperimentId, file: Path, settings: Settings) -> tuple[T
 
     asked = read(file, pid=experiment.pid, eid=experiment.eid)
     return embed(assign(asked, "emulab" if settings.addressing == "emulab" else "benito"), settings.placing)
+
+
+def _refuse_missing_software(topology: Topology, file: Path) -> None:
+    """InputError with all of the nodes' software that this host hasn't."""
+    from benito.testbed.software import missing
+
+    if faults := missing(topology, file.resolve().parent):
+        raise InputError(faults[0].message, faults=faults)
 
 
 def submitted(place: Place, settings: Settings) -> Path:
