@@ -19,6 +19,9 @@ QEMU_UID = 64070
 AGENT_PORT = "org.qemu.guest_agent.0"
 NODE_PORT = "org.benito.node.0"
 
+SOFTWARE_SERIAL = "benito-software"
+"""Serial number of the disk that holds a node's software; at most 20 characters."""
+
 TRANSLATION_BUFFER_MIB = 64
 """Emulated code kept by TCG: half of it slows boots, twice of it only takes memory."""
 
@@ -44,6 +47,10 @@ class Paths:
     def disk(self) -> Path:
         """The machine's own disk, an overlay of its image's."""
         return self.folder / "disk.qcow2"
+
+    def bundle(self, digest: str) -> Path:
+        """A bundle of software, which the experiment's machines share."""
+        return self.folder.parent.with_name("software") / f"{digest}.tar"
 
     @property
     def console_log(self) -> Path:
@@ -109,6 +116,7 @@ def command(
         *_console(paths),
         *_monitor(paths),
         *_devices(paths),
+        *_software(machine, paths),
         *_network(machine, netdev),
     ]
 
@@ -156,6 +164,18 @@ def _devices(paths: Paths) -> list[str]:
         *("-device", f"virtserialport,bus=ports.0,nr=1,chardev=agent,id=agent,name={AGENT_PORT}"),
         *_socket("node", paths.node),
         *("-device", f"virtserialport,bus=ports.0,nr=2,chardev=node,id=node,name={NODE_PORT}"),
+    ]
+
+
+def _software(machine: Machine, paths: Paths) -> list[str]:
+    """Return the disk whose sectors are the archive of what the node is to unpack, so that it needs no file system."""
+    if machine.software is None:
+        return []
+    file = {"driver": "file", "filename": str(paths.bundle(machine.software.bundle)), "read-only": True}
+    archive = {"driver": "raw", "node-name": "software", "read-only": True, "file": file}
+    return [
+        *("-blockdev", json.dumps(archive)),
+        *("-device", f"virtio-blk-pci,drive=software,serial={SOFTWARE_SERIAL},addr={_SLOT}.3,multifunction=on"),
     ]
 
 
