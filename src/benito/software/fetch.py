@@ -52,8 +52,8 @@ def fetch(url: str, cache: Path, tell: Tell) -> Path:
         headers |= {"If-None-Match": note.etag} if note.etag else {}
         headers |= {"If-Modified-Since": note.modified} if note.modified else {}
     try:
-        # Only http and https come here, and redirections stay with them.
-        with _OPENER.open(urllib.request.Request(url, headers=headers), timeout=STALL_S) as answer:
+        # Only http and https come here, and redirections to files of this host are not followed.
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=STALL_S) as answer:
             fresh = _receive(url, answer, cache)
             etag, modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
             note = Note(url, fresh, etag, modified)
@@ -99,15 +99,3 @@ def _receive(url: str, answer: IO[bytes], cache: Path) -> str:
     finally:
         new.unlink(missing_ok=True)
     return made.hexdigest()
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to http and https only."""
-
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
-        if not is_url(newurl):
-            raise urllib.error.HTTPError(newurl, code, "it points to something other than http", headers, fp)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-_OPENER = urllib.request.build_opener(_Redirects())
