@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-packages=(qemu-system-x86 qemu-utils mmdebstrap nftables iproute2 openssh-client tcl
+packages=(qemu-system-x86 qemu-utils mmdebstrap nftables iproute2 openssh-client tcl runc catatonit
           python3 python3-venv e2fsprogs zstd iputils-ping librsvg2-bin)
 missing=()
 for package in "${packages[@]}"; do

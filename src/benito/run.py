@@ -19,6 +19,9 @@ PACKAGES = {
     "ssh": "openssh-client",
     "tclsh": "tcl",
     "ip": "iproute2",
+    "runc": "runc",
+    "catatonit": "catatonit",
+    "debugfs": "e2fsprogs",
 }
 """Which Debian package brings a program."""
 

@@ -28,8 +28,10 @@ from typing import Any
 import msgspec
 
 from benito.agent.cgroup import Group
+from benito.agent.driver import Options, Settlement, Surroundings
+from benito.agent.kinds import Kinds
 from benito.agent.rpc import Server, Unreachable
-from benito.agent.runner import Options, Remembered, Runner, Settlement, Status, Surroundings, exits
+from benito.agent.runner import Remembered, Runner, Status, exits
 from benito.agent.sandbox import RUNTIME
 from benito.agent.spawner import Spawner
 from benito.errors import BenitoError, NodeError
@@ -58,13 +60,14 @@ class Agent:
         self.runtime = runtime
         self.spawner = Spawner(runtime / "init.sock")
         self.around = Surroundings(
-            sockets=runtime / "nodes",
+            runtime=runtime,
             nodes=RUNTIME / "experiment" / "nodes",
             catalog=Catalog(RUNTIME),
             group=group,
             spawner=self.spawner,
             tell=self._tell,
         )
+        self.kinds = Kinds(self.around)
         self.memory = Memory()
         self.runners: dict[str, Runner] = {}
         self.settlements: dict[str, Settlement] = {}
@@ -100,6 +103,7 @@ class Agent:
         return True
 
     async def _weave(self, plan: model.PnodePlan) -> None:
+        await asyncio.to_thread(self.kinds.prepare, plan)
         await asyncio.to_thread(Fabric(QEMU_UID).apply, plan)
         if self._backend is None:
             self._backend = await asyncio.to_thread(self._choose)
@@ -127,7 +131,7 @@ class Agent:
         if runner is not None and (runner.boot != "dead" or not revive):
             return
         try:
-            runner = Runner(machine, plan.experiment, self.around, self.memory.options)
+            runner = self._runner_of(machine, plan)
         except BenitoError as error:
             self._tell({"node": machine.node, "error": error.message, "hint": error.hint})
             return
@@ -137,7 +141,13 @@ class Agent:
     async def _remove_others(self, plan: model.PnodePlan) -> None:
         names = {machine.node for machine in plan.machines}
         for node in [node for node in self.runners if node not in names]:
-            await self.runners.pop(node).forget()
+            runner = self.runners.pop(node)
+            await runner.forget()
+            await asyncio.to_thread(self.kinds.forget, runner.machine, plan.experiment)
+
+    def _runner_of(self, machine: model.Machine, plan: model.PnodePlan) -> Runner:
+        driver = self.kinds.driver(machine, plan.experiment, self.memory.options)
+        return Runner(machine, driver, self.around)
 
     async def status(self) -> dict[str, Status]:
         """Every machine's `[boot, code]`."""
@@ -167,10 +177,8 @@ class Agent:
         elif action in ("stop", "kill"):
             await runner.stop(kill=action == "kill")
         elif action == "restart":
-            if runner.boot == "dead":
+            if runner.boot == "dead" or not await runner.reset():
                 await self._again(node)
-            else:
-                await runner.reset()
         else:
             raise NodeError(f"unknown action {action!r}", hint="start, stop, restart or kill")
         return True
@@ -179,7 +187,7 @@ class Agent:
         settlement = self.settlements.get(node)
         if settlement is None:
             raise NodeError(f"{node} can't be started before the keeper has told its plan again", hint="try again")
-        runner = Runner(self.runners[node].machine, settlement.plan.experiment, self.around, self.memory.options)
+        runner = self._runner_of(self.runners[node].machine, settlement.plan)
         self.runners[node] = runner
         runner.begin(settlement)
 
@@ -202,10 +210,10 @@ class Agent:
         for machine in plan.machines:
             if machine.node not in self.memory.machines:
                 continue
-            runner = Runner(machine, plan.experiment, self.around, self.memory.options)
+            runner = self._runner_of(machine, plan)
             runner.restore(self.memory.machines[machine.node])
             self.runners[machine.node] = runner
-            pid, code = jobs.get(runner.job, (None, None))
+            pid, code = jobs.get(runner.driver.job, (None, None))
             if pid is not None:
                 runner.take_up()
             elif runner.boot != "dead":

@@ -33,6 +33,7 @@ MAX_REQUEST = 1 << 20
 LONG_LIFE_S = 2.0
 """A kept job that lived so long is started again at once; a shorter life doubles the wait before the next start."""
 MAX_WAIT_S = 5.0
+MAX_STRAYS = 256
 
 
 @dataclass
@@ -53,6 +54,8 @@ class Job:
     nice: int = 0
     keep: bool = False
     """Whether it is started again when it ends."""
+    pid_file: str | None = None
+    """Where a program that starts another and ends has written that one's pid, which then is the job's process."""
 
     pid: int | None = None
     code: int | None = None
@@ -67,6 +70,8 @@ class Init:
         self.jobs: dict[str, Job] = {}
         self.pids: dict[int, str] = {}
         self.due: dict[str, float] = {}
+        self.strays: dict[int, int] = {}
+        """Exit codes of processes that came to us from their parents; the latest only."""
         self.watchers: set[socket.socket] = set()
         self.selector = selectors.DefaultSelector()
         Path(socket_path).unlink(missing_ok=True)
@@ -114,10 +119,22 @@ class Init:
             if pid == 0:
                 return
             name = self.pids.pop(pid, None)
+            code = os.waitstatus_to_exitcode(status)
             if name is not None:
-                self._ended(self.jobs[name], pid, os.waitstatus_to_exitcode(status))
+                self._ended(self.jobs[name], pid, code)
+            else:
+                self.strays[pid] = code
+                if len(self.strays) > MAX_STRAYS:
+                    del self.strays[next(iter(self.strays))]
 
     def _ended(self, job: Job, pid: int, code: int) -> None:
+        if code == 0 and job.pid_file and (heir := _take_pid(job.pid_file)):
+            ended = self.strays.pop(heir, None)
+            if ended is None:
+                job.pid = heir
+                self.pids[heir] = job.name
+                return
+            pid, code = heir, ended
         job.pid, job.code = None, code
         self._tell_watchers({"exit": job.name, "pid": pid, "code": code})
         if job.keep:
@@ -181,6 +198,16 @@ class Init:
             _become(job)
         job.pid = pid
         self.pids[pid] = job.name
+
+
+def _take_pid(file: str) -> int | None:
+    """Return the pid that a file holds, once."""
+    try:
+        text = Path(file).read_text()
+        Path(file).unlink()
+        return int(text)
+    except (OSError, ValueError):
+        return None
 
 
 class Conversation:
@@ -261,6 +288,9 @@ def main() -> None:
     for cgroup in told.cgroup:
         Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
     os.setsid()
+    with contextlib.suppress(OSError):
+        # Forget which login this comes from: logins inside could not say then that they are others.
+        Path("/proc/self/loginuid").write_text(str(2**32 - 1))
     flags = sandbox.CLONE_NEWNS | sandbox.CLONE_NEWUTS | sandbox.CLONE_NEWPID
     if not told.host_network:
         flags |= sandbox.CLONE_NEWNET | sandbox.CLONE_NEWIPC

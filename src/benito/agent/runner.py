@@ -1,75 +1,27 @@
-"""One machine under an agent's care: started, configured, watched, and adopted again after the agent's restart."""
+"""One machine under an agent's care: started, configured, watched, and adopted again after the agent's restart.
+
+Knows no kind of machine; what is particular to one is its driver's business.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from benito.agent.cgroup import Group, Limits
+from benito.agent.driver import Driver, Restarted, Settlement, Surroundings, node_of
 from benito.agent.spawner import Spawner
 from benito.errors import BenitoError, NodeError
-from benito.images.catalog import Catalog
-from benito.machines import guest
-from benito.machines.accelerator import Accelerator
 from benito.machines.guest_agent import ExecResult
-from benito.machines.machine import Qemu
 from benito.machines.node_channel import Booted, StartExit
-from benito.machines.qemu import QEMU_UID, Paths
 from benito.plan import model
 
 log = logging.getLogger(__name__)
-Tell = Callable[[dict[str, Any]], None]
 Status = tuple[str | None, int | None]
-
-STOP_S = 30.0
-"""How long a guest may take to power off before its process is ended."""
-HARD_OVERHEAD_MIB = 256
-"""What a machine's process may use beside the guest's memory before its control group stops it."""
-KVM = Path("/dev/kvm")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the experiment wants its machines run."""
-
-    accelerator: Accelerator = "tcg"
-    shaping: str = "auto"
-    boot_deadline_s: float = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every machine of a pnode shares."""
-
-    sockets: Path
-    nodes: Path
-    """Where each machine has its folder."""
-    catalog: Catalog
-    group: Group
-    spawner: Spawner
-    tell: Tell
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """All that a fresh machine is told; the host key is secret."""
-
-    plan: model.PnodePlan
-    host_key: guest.HostKey | None
-
-    def archive(self, machine: model.Machine) -> bytes:
-        """The configuration that makes the machine the plan's node."""
-        keys = [self.host_key] if self.host_key else []
-        return guest.configuration(machine, self.plan.accounts, self.plan.hosts, keys, self.plan.experiment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +36,16 @@ class Remembered:
 class Runner:
     """Runs one machine; `boot` and `code` are its state as the doors show it."""
 
-    def __init__(self, machine: model.Machine, experiment: str, around: Surroundings, options: Options) -> None:
+    def __init__(self, machine: model.Machine, driver: Driver, around: Surroundings) -> None:
         self.machine = machine
+        self.driver = driver
         self.around = around
-        self.options = options
         self.boot: str | None = None
         self.code: int | None = None
-        self.driver = self._driver(experiment)
-        self._group = around.group.child(f"m-{machine.control.name}")
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._configured = False
-
-    def _driver(self, experiment: str) -> Qemu:
-        node, wanted = self.machine.node, self.machine.image
-        image = self.around.catalog.get(wanted.name)
-        if image.info.digest != wanted.digest:
-            raise NodeError(
-                f"{node}: the image {wanted.name} has changed since the plan was made", hint="swap out and in again"
-            )
-        paths = Paths(self.around.nodes / node, self.around.sockets / node)
-        uuid = guest.machine_uuid(experiment, node)
-        return Qemu(self.machine, image, paths, self.options.accelerator, uuid=uuid)
-
-    @property
-    def job(self) -> str:
-        """The name of its process with the sandbox's init."""
-        return f"machine {self.machine.node}"
-
-    @property
-    def _log(self) -> Path:
-        """What its process itself says."""
-        return self.driver.paths.folder / "qemu.log"
+        self._resetting = False
 
     @property
     def status(self) -> Status:
@@ -171,8 +101,7 @@ class Runner:
         self._ended.clear()
         self._configured = False
         self._phase("starting", began)
-        await asyncio.to_thread(self._group.create, Limits(memory_mib=self.machine.memory_mib + HARD_OVERHEAD_MIB))
-        await self.driver.start(self._run, uid=QEMU_UID)
+        await self.driver.start(settlement)
         self._set("running", None)
         await self._settle(settlement, began)
 
@@ -181,44 +110,22 @@ class Runner:
         await self._settle(settlement, time.monotonic())
 
     async def _settle(self, settlement: Settlement, began: float) -> None:
-        """Wait until the guest answers and configure it."""
-        self._watch()
-        self._phase("booting", began)
-        await self.driver.agent.wait_ready(self.options.boot_deadline_s)
-        self._phase("configuring", began)
-        archive = settlement.archive(self.machine)
-        await guest.configure(self.driver.agent, self.machine.node, archive, self.options.boot_deadline_s)
+        """See the machine through until it is up and configured."""
+        self._spawn_task(self._hear())
+        await self.driver.settle(settlement, lambda phase: self._phase(phase, began))
         self._configured = True
         log.info("%s configured after %.1f s", self.machine.node, time.monotonic() - began)
         self._set("booted", self.code)
 
-    async def _run(self, argv: list[str]) -> None:
-        groups = [KVM.stat().st_gid] if self.options.accelerator == "kvm" else []
-        await self.around.spawner.spawn(
-            self.job,
-            argv,
-            log=self._log,
-            uid=QEMU_UID,
-            gid=QEMU_UID,
-            groups=groups,
-            cgroups=self._group.folders,
-            env={"PATH": os.defpath},
-        )
-
     async def _adopt(self) -> None:
         await self.driver.adopt()
-        self._watch()
-        await self.driver.agent.wait_ready(self.options.boot_deadline_s)
-        state = await guest.read_state(self.driver.agent)
+        self._spawn_task(self._hear())
+        state = await self.driver.state()
         if state.boot_id and self._configured:
             self._set("booted", self.code if state.start_exit is None else state.start_exit)
 
-    def _watch(self) -> None:
-        self._spawn_task(self._hear_node())
-        self._spawn_task(self._hear_monitor())
-
-    async def _hear_node(self) -> None:
-        async for event in self.driver.channel.events():
+    async def _hear(self) -> None:
+        async for event in self.driver.events():
             match event:
                 case Booted():
                     # A machine of kept disks says so before it has this plan's configuration.
@@ -228,20 +135,20 @@ class Runner:
                 case StartExit(code):
                     self.code = code
                     self._set(self.boot, code)
-
-    async def _hear_monitor(self) -> None:
-        async for event in self.driver.monitor.events():
-            if event.name == "RESET" and self._configured:
-                self._set("running", None)
+                case Restarted() if self._configured:
+                    self._set("running", None)
 
     def ended(self, code: int) -> None:
         """The machine's process is gone; the init says so."""
         self._ended.set()
         for task in list(self._tasks):
             task.cancel()
+        self._spawn_task(self.driver.close())
+        if self._resetting:
+            return
         if code:
             with contextlib.suppress(OSError):
-                self._last_words(self._log.read_text(errors="replace").strip().rpartition("\n")[2])
+                self._last_words(self.driver.log.read_text(errors="replace").strip().rpartition("\n")[2])
         self._set("dead", code)
 
     def _last_words(self, words: str) -> None:
@@ -249,34 +156,36 @@ class Runner:
             self.around.tell({"node": self.machine.node, "error": f"{self.machine.node}: {words}", "hint": ""})
 
     async def stop(self, *, kill: bool = False) -> None:
-        """Have the guest power off, or with `kill` end its process at once; returns when it has ended."""
+        """Have the machine end in order, or with `kill` at once; returns when it has."""
         if self.boot == "dead" or self.boot is None:
             return
-        await self.driver.stop(0 if kill or self.boot != "booted" else STOP_S)
+        await self.driver.stop(orderly=not kill and self.boot == "booted")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self._ended.wait()
                 return
-        await self.around.spawner.signal(self.job, signal.SIGKILL)
+        await self.around.spawner.signal(self.driver.job, signal.SIGKILL)
         async with asyncio.timeout(5):
             await self._ended.wait()
 
-    async def reset(self) -> None:
-        """Restart the machine as by its reset button."""
-        await self.driver.monitor.reset()
+    async def reset(self) -> bool:
+        """Restart the machine as by its reset button; False when it has ended instead and is to be started anew."""
+        if await self.driver.reset():
+            return True
+        self._resetting = True
+        await self.stop(kill=True)
+        return False
 
     async def run(self, argv: list[str], deadline_s: float) -> ExecResult:
-        """Run a program inside, through the guest agent."""
+        """Run a program inside."""
         if self.boot != "booted":
             raise NodeError(f"{self.machine.node} is not up", hint="see `benito status`")
-        return await self.driver.agent.exec(argv, timeout=deadline_s)
+        return await self.driver.run(argv, deadline_s)
 
     async def forget(self) -> None:
         """End the machine and remove all that was its own."""
         await self.stop(kill=True)
-        await asyncio.to_thread(self._group.remove)
-        shutil.rmtree(self.driver.paths.folder, ignore_errors=True)
-        shutil.rmtree(self.driver.paths.sockets, ignore_errors=True)
+        await self.driver.forget()
 
     def _phase(self, phase: str, began: float) -> None:
         self.around.tell({"node": self.machine.node, "phase": phase, "after_s": round(time.monotonic() - began, 2)})
@@ -289,6 +198,5 @@ class Runner:
 async def exits(spawner: Spawner) -> AsyncIterator[tuple[str, int]]:
     """Yield the node and exit code of each machine that ends."""
     async for exit in spawner.exits():
-        kind, _, node = exit.job.partition(" ")
-        if kind == "machine":
+        if (node := node_of(exit.job)) is not None:
             yield node, exit.code

@@ -1,6 +1,6 @@
 """The walls of a pnode: namespaces of its own and the few mounts that make them a separate host.
 
-Linux only, through the C library: Python 3.11 has neither unshare nor mount.
+Linux only, through the C library: Python 3.11 has no unshare.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benito.agent import cgroup
+from benito.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, MS_SLAVE, mount, unmount
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-
-MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
-MS_BIND, MS_REC, MS_SLAVE = 4096, 16384, 1 << 19
 
 PROPER = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
@@ -45,15 +45,6 @@ def unshare(flags: int) -> None:
     if _libc().unshare(flags):
         number = ctypes.get_errno()
         raise OSError(number, f"unshare: {os.strerror(number)}")
-
-
-def mount(source: str, target: str, kind: str | None, flags: int = 0, options: str | None = None) -> None:
-    """mount(2); OSError names the target."""
-    encoded = [None if text is None else text.encode() for text in (source, target, kind)]
-    data = None if options is None else options.encode()
-    if _libc().mount(*encoded, ctypes.c_ulong(flags), data):
-        number = ctypes.get_errno()
-        raise OSError(number, f"mount {source} on {target}: {os.strerror(number)}", target)
 
 
 def furnish(name: str, binds: Iterable[Bind], isolated: bool) -> None:
@@ -88,8 +79,16 @@ def _own_tun() -> None:
 
 
 def _own_sysfs() -> None:
-    """A sysfs that shows this network namespace's interfaces, with the host's cgroup mounts put back below it."""
-    cgroups = os.open("/sys/fs/cgroup", os.O_PATH)
+    """A sysfs that shows this network namespace's interfaces, with the cgroup hierarchies in use put back below it.
+
+    The others are taken away, so that container runtimes make no groups in them that nobody would count or remove.
+    """
+    used = {root.resolve() for root in cgroup.roots()}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        at = Path(line.split()[4])
+        if cgroup.MOUNT in at.parents and at not in used:
+            unmount(str(at))
+    cgroups = os.open(cgroup.MOUNT, os.O_PATH)
     mount("sysfs", "/sys", "sysfs", PROPER)
-    mount(f"/proc/self/fd/{cgroups}", "/sys/fs/cgroup", None, MS_BIND | MS_REC)
+    mount(f"/proc/self/fd/{cgroups}", str(cgroup.MOUNT), None, MS_BIND | MS_REC)
     os.close(cgroups)

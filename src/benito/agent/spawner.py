@@ -82,8 +82,13 @@ class Spawner:
         cgroups: Sequence[Path] = (),
         keep: bool = False,
         nice: int = 0,
+        pid_file: Path | None = None,
     ) -> int:
-        """Start a process and return its pid; the running one's when the job runs already."""
+        """Start a process and return its pid; the running one's when the job runs already.
+
+        With `pid_file` the program ends once it has started another, whose pid is in that file: that one's end is the
+        job's then.
+        """
         reply = await self._ask(
             op="spawn",
             name=job,
@@ -96,6 +101,7 @@ class Spawner:
             cgroups=[str(folder) for folder in cgroups],
             keep=keep,
             nice=nice,
+            pid_file=None if pid_file is None else str(pid_file),
         )
         return int(reply["pid"])
 

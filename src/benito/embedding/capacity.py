@@ -24,6 +24,10 @@ class Policy:
     vcpus_per_core: int = 64
     disk_per_node_mib: int = 256
     """What a node's disk is expected to grow to beyond its image."""
+    light_memory_mib: int = 16
+    """Memory promised to a node that shares the host's kernel; idle it takes about one."""
+    light_disk_mib: int = 32
+    """What such a node is expected to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class Demand:
 
     pnode: str
     machines: tuple[tuple[int, int], ...]
-    """Memory in MiB and CPUs of each."""
+    """Memory in MiB and CPUs of each virtual machine."""
+    light: int = 0
+    """How many nodes share the host's kernel; they have no CPUs of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +75,13 @@ class Host:
 def need(demands: Sequence[Demand], policy: Policy = Policy()) -> Need:
     """Return what the demands come to, overhead included."""
     machines = [machine for demand in demands for machine in demand.machines]
+    light = sum(demand.light for demand in demands)
     return Need(
-        sum(memory for memory, _ in machines) + len(machines) * policy.machine_overhead_mib,
+        sum(memory for memory, _ in machines)
+        + len(machines) * policy.machine_overhead_mib
+        + light * policy.light_memory_mib,
         sum(cpus for _, cpus in machines),
-        len(machines) * policy.disk_per_node_mib,
+        len(machines) * policy.disk_per_node_mib + light * policy.light_disk_mib,
     )
 
 

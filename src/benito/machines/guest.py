@@ -7,10 +7,8 @@ words for them in shell syntax. `apply` sets what isn't a file (addresses, route
 
 from __future__ import annotations
 
-import io
 import re
 import shlex
-import tarfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,12 +17,15 @@ from secrets import token_hex
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from benito.errors import InputError, NodeError
+from benito.machines import emulab
+from benito.machines.files import Archive, Files
 from benito.machines.guest_agent import GuestAgent
-from benito.plan.model import Account, Machine
+from benito.plan.model import Account, Inside, Machine
 
 HOME = "/var/lib/benito"
 """The folder inside a node that holds what Benito keeps there."""
 LOGS = "/var/benito/log"
+NOTHING = Inside()
 FIRST_UID = 20001
 """User id of the first account; the others follow."""
 
@@ -63,7 +64,12 @@ def machine_uuid(experiment: str, node: str) -> UUID:
 
 
 def configuration(
-    machine: Machine, accounts: Sequence[Account], hosts: str, host_keys: Sequence[HostKey], experiment: str
+    machine: Machine,
+    accounts: Sequence[Account],
+    hosts: str,
+    host_keys: Sequence[HostKey],
+    experiment: str,
+    inside: Inside = NOTHING,
 ) -> bytes:
     """Return the archive that makes a fresh machine the node of the plan; the same bytes for the same arguments.
 
@@ -72,27 +78,58 @@ def configuration(
     bad = [account.name for account in accounts if not _ACCOUNT_NAME.fullmatch(account.name)]
     if bad:
         raise InputError(f"'{bad[0]}' cannot be an account on {machine.node}", hint="letters, digits, '_', '.', '-'")
-    people = [account for account in accounts if account.name != "root"]
-    archive = _Archive()
+    archive = Archive()
     # The first of all, for it tells the node's own start-up that the configuration comes from outside this time.
     archive.folder("run/benito")
-    _add_names(archive, machine, hosts, experiment)
-    for key in host_keys:
-        path = f"etc/ssh/ssh_host_{key.kind}_key"
-        archive.file(path, _ending(key.private), mode=0o600)
-        archive.file(f"{path}.pub", _ending(key.public))
-    _add_accounts(archive, accounts, people)
-    archive.folder("var/lib/benito")
-    for script in ("apply", "start"):
-        archive.file(f"var/lib/benito/{script}", files("benito.machines").joinpath(f"inside/{script}").read_text())
-    # The start command may hold what is nobody else's business.
-    archive.file("var/lib/benito/facts", facts(machine, people, experiment), mode=0o600)
-    archive.folder("var/benito/log")
-    archive.link("var/containers/log", "../benito/log")
+    add_own(archive, machine, accounts, host_keys, experiment, inside)
+    add_shared(archive, accounts, hosts, experiment, inside)
     return archive.close()
 
 
-def facts(machine: Machine, people: Sequence[Account], experiment: str) -> str:
+def add_own(
+    target: Files,
+    machine: Machine,
+    accounts: Sequence[Account],
+    host_keys: Sequence[HostKey],
+    experiment: str,
+    inside: Inside = NOTHING,
+) -> None:
+    """Put what is this node's alone; it holds the private host keys."""
+    target.file("etc/hostname", f"{machine.node}\n")
+    gateway = machine.control.gateway
+    target.file("etc/resolv.conf", f"nameserver {gateway}\noptions timeout:2\n" if gateway else "")
+    project, _, name = experiment.partition("/")
+    people = _people(accounts)
+    words = {"PID": project, "EID": name, "NODE": machine.node, "CREATOR": people[0].name if people else "root"}
+    target.file("etc/benito/node", "".join(f"{word}={shlex.quote(value)}\n" for word, value in words.items()))
+    for key in host_keys:
+        path = f"etc/ssh/ssh_host_{key.kind}_key"
+        target.file(path, _ending(key.private), mode=0o600)
+        target.file(f"{path}.pub", _ending(key.public))
+    # The start command may hold what is nobody else's business.
+    target.file("var/lib/benito/facts", facts(machine, people, experiment, inside), mode=0o600)
+    emulab.add_own(target, machine, experiment, inside)
+
+
+def add_shared(
+    target: Files, accounts: Sequence[Account], hosts: str, experiment: str, inside: Inside = NOTHING
+) -> None:
+    """Put what all nodes of an experiment have alike."""
+    target.file("etc/hosts", _ending(hosts) if hosts else "127.0.0.1 localhost\n")
+    _add_accounts(target, accounts, _people(accounts))
+    target.folder("var/lib/benito")
+    for script in ("apply", "start"):
+        target.file(f"var/lib/benito/{script}", files("benito.machines").joinpath(f"inside/{script}").read_text())
+    target.folder("var/benito/log")
+    target.link("var/containers/log", "../benito/log")
+    emulab.add_shared(target, experiment, inside)
+
+
+def _people(accounts: Sequence[Account]) -> list[Account]:
+    return [account for account in accounts if account.name != "root"]
+
+
+def facts(machine: Machine, people: Sequence[Account], experiment: str, inside: Inside = NOTHING) -> str:
     """Return the plan's words for the scripts: assignments and functions in POSIX shell."""
     interfaces = [(machine.control.mac, f"{machine.control.address}/{machine.control.prefix}")]
     interfaces += [(nic.mac, f"{nic.address}/{nic.prefix}" if nic.address else "") for nic in machine.nics]
@@ -108,76 +145,41 @@ def facts(machine: Machine, people: Sequence[Account], experiment: str) -> str:
         "routes": "".join(f"{route}\n" for route in routes),
         "user": people[0].name if people else "root",
         "start_command": machine.start_command or "",
+        "startup": machine.startup or "",
+        "control_mac": machine.control.mac.lower(),
+        "serves_barriers": "1" if machine.node == inside.sync_server else "",
+        "software": machine.software.bundle if machine.software else "",
+        "debs": " ".join(map(shlex.quote, machine.software.debs)) if machine.software else "",
     }
+    project, _, name = experiment.partition("/")
+    environment = {"PID": project, "EID": name, "NODE": machine.node, **inside.environment}
     lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += ["address_of() {", "    case $1 in"]
     lines += [f"        {mac.lower()}) address={shlex.quote(address)} ;;" for mac, address in interfaces]
     lines += ["        *) return 1 ;;", "    esac", "}", "make_accounts() {"]
     lines += [f"    account {shlex.quote(person.name)} {FIRST_UID + i}" for i, person in enumerate(people)]
-    lines += ["    :", "}", ""]
+    lines += ["    :", "}", "set_environment() {"]
+    lines += [f"    export {variable}={shlex.quote(value)}" for variable, value in environment.items()]
+    lines += ["}", ""]
     return "\n".join(lines)
 
 
-def _add_names(archive: _Archive, machine: Machine, hosts: str, experiment: str) -> None:
-    archive.file("etc/hostname", f"{machine.node}\n")
-    archive.file("etc/hosts", _ending(hosts) if hosts else "127.0.0.1 localhost\n")
-    gateway = machine.control.gateway
-    archive.file("etc/resolv.conf", f"nameserver {gateway}\noptions timeout:2\n" if gateway else "")
-    project, _, name = experiment.partition("/")
-    words = {"PID": project, "EID": name, "NODE": machine.node}
-    archive.folder("etc/benito")
-    archive.file("etc/benito/node", "".join(f"{word}={shlex.quote(value)}\n" for word, value in words.items()))
-
-
-def _add_accounts(archive: _Archive, accounts: Iterable[Account], people: Sequence[Account]) -> None:
+def _add_accounts(target: Files, accounts: Iterable[Account], people: Sequence[Account]) -> None:
     # Each key once, in the order of the accounts.
     everyone = dict.fromkeys(key for account in accounts for key in account.keys)
-    archive.folder("root/.ssh", mode=0o700)
-    archive.file("root/.ssh/authorized_keys", "".join(map(_ending, everyone)), mode=0o600)
+    target.folder("root/.ssh", mode=0o700)
+    target.file("root/.ssh/authorized_keys", "".join(map(_ending, everyone)), mode=0o600)
     for number, person in enumerate(people):
         owner, home = FIRST_UID + number, f"home/{person.name}"
-        archive.folder(home, owner=owner)
-        archive.folder(f"{home}/.ssh", mode=0o700, owner=owner)
-        archive.file(f"{home}/.ssh/authorized_keys", "".join(map(_ending, person.keys)), mode=0o600, owner=owner)
+        target.folder(home, owner=owner)
+        target.folder(f"{home}/.ssh", mode=0o700, owner=owner)
+        target.file(f"{home}/.ssh/authorized_keys", "".join(map(_ending, person.keys)), mode=0o600, owner=owner)
     rules = "".join(f"{person.name} ALL=(ALL:ALL) NOPASSWD: ALL\n" for person in people)
-    archive.file("etc/sudoers.d/benito", rules, mode=0o440)
+    target.file("etc/sudoers.d/benito", rules, mode=0o440)
 
 
 def _ending(text: str) -> str:
     return text.rstrip("\n") + "\n"
-
-
-class _Archive:
-    """A tar archive of small files, dated 1970, owned by number."""
-
-    def __init__(self) -> None:
-        self._buffer = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115
-
-    def file(self, path: str, text: str, *, mode: int = 0o644, owner: int = 0) -> None:
-        # Surrogates stand for bytes of the experiment's file that are no UTF-8.
-        data = text.encode(errors="surrogateescape")
-        member = self._member(path, tarfile.REGTYPE, mode, owner)
-        member.size = len(data)
-        self._tar.addfile(member, io.BytesIO(data))
-
-    def folder(self, path: str, *, mode: int = 0o755, owner: int = 0) -> None:
-        self._tar.addfile(self._member(path, tarfile.DIRTYPE, mode, owner))
-
-    def link(self, path: str, target: str) -> None:
-        member = self._member(path, tarfile.SYMTYPE, 0o777, 0)
-        member.linkname = target
-        self._tar.addfile(member)
-
-    def close(self) -> bytes:
-        self._tar.close()
-        return self._buffer.getvalue()
-
-    @staticmethod
-    def _member(path: str, kind: bytes, mode: int, owner: int) -> tarfile.TarInfo:
-        member = tarfile.TarInfo(path)
-        member.type, member.mode, member.uid, member.gid = kind, mode, owner, owner
-        return member
 
 
 async def configure(agent: GuestAgent, node: str, archive: bytes, timeout: float = 120) -> None:

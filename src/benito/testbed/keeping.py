@@ -13,6 +13,7 @@ from benito.agent import spawner
 from benito.agent.cgroup import Group
 from benito.agent.rpc import Client, Unreachable
 from benito.errors import BenitoError, NodeError
+from benito.machines import engine
 from benito.machines.accelerator import decide
 from benito.substrate.local import PYTHON, start_init
 from benito.testbed.config import Config
@@ -64,6 +65,7 @@ def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -
         "accelerator": decide(settings.accelerator, home.cache),
         "shaping": settings.shaping,
         "boot_deadline_s": config.boot_deadline_s,
+        "engine": engine.found(home.cache) or "",
     }
     argv = [*PYTHON, "benito.testbed.keeper", "--home", home.root, "--experiment", place.experiment]
     spawner.request(

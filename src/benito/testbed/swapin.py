@@ -15,10 +15,11 @@ from pathlib import Path
 
 from benito import run
 from benito.agent.cgroup import Group, Limits
-from benito.agent.runner import HARD_OVERHEAD_MIB
+from benito.agent.driver import HARD_OVERHEAD_MIB
 from benito.embedding import capacity
 from benito.embedding.model import Assignment
 from benito.errors import StateError
+from benito.machines import engine
 from benito.network.host import host_routes
 from benito.network.hub import Hub, HubPlan
 from benito.plan import model
@@ -38,6 +39,8 @@ from benito.topology.model import Topology
 
 UNDERLAY = IPv4Network("100.64.0.0/16")
 """Addresses of pnodes among themselves, in a network of each experiment's own."""
+LIGHT = frozenset({"container", "physical"})
+"""Kinds of nodes that share the host's kernel: they take what they use, and no more."""
 OPTIONAL_ACTIONS = frozenset({"nonfatal", "ignore"})
 APPLY_S = 60.0
 KEEPER_MIB = 512
@@ -137,12 +140,17 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     settings = record.settings
     topology, assignment = bed.placed(place, settings)
     names.refuse_taken(record.id, [node.name for node in topology.nodes])
+    if any(node.kind in LIGHT for node in topology.nodes):
+        engine.decide(bed.home.cache)
+        run.require("catatonit")
     images = _images(bed, topology, record, progress)
     software = _software(bed, place, topology, record, progress)
     # Ghosts take room though nothing of them is started.
     held = Counter([*assignment.places.values(), *assignment.ghosts.values()])
+    light = Counter(assignment.places[node.name] for node in topology.nodes if node.kind in LIGHT)
+    each = (settings.memory_mib, settings.cpus)
     demands = [
-        capacity.Demand(pnode=pnode, machines=((settings.memory_mib, settings.cpus),) * count)
+        capacity.Demand(pnode=pnode, machines=(each,) * (count - light[pnode]), light=light[pnode])
         for pnode, count in held.items()
     ]
 
@@ -159,6 +167,7 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
 def _images(bed: Testbed, topology: Topology, record: ExperimentRecord, progress: Progress) -> dict[str, model.Image]:
     """Return each node's image, built when it is one that Benito builds and isn't there yet."""
     from benito.images.build import build as build_image
+    from benito.images.tree import ensure_tree
 
     resolutions = bed.images(topology, record.settings)
     for notice in dict.fromkeys(resolution.notice for resolution in resolutions.values()):
@@ -170,6 +179,8 @@ def _images(bed: Testbed, topology: Topology, record: ExperimentRecord, progress
             progress.step(f"building the image {name}")
             build_image(name, bed.home.root, progress.step)
         images[name] = model.Image(name, bed.catalog.get(name).info.digest)
+    for name in dict.fromkeys(resolutions[node.name].name for node in topology.nodes if node.kind in LIGHT):
+        ensure_tree(bed.catalog.get(name), progress.step)
     return {node: images[resolution.name] for node, resolution in resolutions.items()}
 
 
@@ -308,7 +319,7 @@ def build(bed: Testbed, place: Place, record: ExperimentRecord, plans: Sequence[
 
 def _request(pnode_plan: model.PnodePlan) -> PnodeRequest:
     underlay = pnode_plan.underlay
-    memory = sum(machine.memory_mib + HARD_OVERHEAD_MIB for machine in pnode_plan.machines)
+    memory = sum(machine.memory_mib + HARD_OVERHEAD_MIB.get(machine.kind, 0) for machine in pnode_plan.machines)
     return PnodeRequest(pnode_plan.pnode, memory, f"{underlay.address}/{underlay.prefix}")
 
 

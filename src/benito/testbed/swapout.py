@@ -67,7 +67,9 @@ def release(place: Place, *, keep: bool = False) -> None:
 def remove_disks(place: Place) -> None:
     """Remove the machines' disks and the software meant for them; their consoles' logs stay until the next swap-in."""
     for file in place.nodes.glob("*/*"):
-        if file.suffix != ".log":
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file, ignore_errors=True)
+        elif file.suffix != ".log":
             file.unlink(missing_ok=True)
     shutil.rmtree(place.software, ignore_errors=True)
 

@@ -89,7 +89,7 @@ def test_names_and_the_way_out_are_there() -> None:
     assert text(made, "etc/hostname") == "node-1\n"
     assert text(made, "etc/hosts") == "10.0.0.1 node-1-lan0 node-1\n"
     assert text(made, "etc/resolv.conf").startswith("nameserver 172.30.0.1\n")
-    assert text(made, "etc/benito/node") == "PID=Proj\nEID=exp\nNODE=node-1\n"
+    assert text(made, "etc/benito/node") == "PID=Proj\nEID=exp\nNODE=node-1\nCREATOR=alice\n"
     assert members(made)["var/containers/log"].linkname == "../benito/log"
 
 

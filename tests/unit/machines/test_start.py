@@ -17,7 +17,8 @@ Run = Callable[[str], subprocess.CompletedProcess[str]]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     def run(command: str) -> subprocess.CompletedProcess[str]:
-        (tmp_path / "facts").write_text(f"user=root\nstart_command={shlex.quote(command)}\n")
+        setting = "set_environment() {\n    export COLOUR='light blue'\n}\n"
+        (tmp_path / "facts").write_text(f"user=root\nstart_command={shlex.quote(command)}\n{setting}")
         environment = {
             **os.environ,
             "BENITO_INSIDE": str(tmp_path),
@@ -47,6 +48,11 @@ def test_output_and_exit_status_are_kept(run: Run, tmp_path: Path) -> None:
     assert state(tmp_path).start_exit == 3
     boot_id = state(tmp_path).boot_id
     assert done.stdout == f"booted {boot_id}\nstart-exit 3\n"
+
+
+def test_the_experiments_variables_are_set(run: Run, tmp_path: Path) -> None:
+    run('echo "$COLOUR"')
+    assert log(tmp_path, "out") == "light blue\n"
 
 
 def test_redirections_are_the_commands_own(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""Nodes that are containers, and physical nodes: the agent's view of `machines.container.Container`.
+
+A physical node is its pnode: it is alone there and has all of it. Its own processes run in a container of the image's
+userland without bounds of its own, in a network namespace that holds its experimental interfaces and nothing else, as
+a testbed's machine shows its cards but not the switches and tunnels behind them. So the pnode's wires, bridges and
+control network are the same for every kind of node, and nothing that the node does to its network can harm them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from benito.agent.door import Door
+from benito.agent.driver import Event, Options, Settlement, Surroundings, job_of
+from benito.images.catalog import Image
+from benito.images.tree import root_of
+from benito.machines import guest, oci
+from benito.machines.container import SSHD, Container, Paths, SharedLayer
+from benito.machines.engine import Engine
+from benito.machines.files import Files
+from benito.machines.guest_agent import ExecResult
+from benito.plan import model
+
+STOP_S = 5.0
+"""How long a node's processes may take to end in order."""
+MACHINE_ID = "etc/machine-id"
+
+
+class ContainerDriver:
+    """One container."""
+
+    def __init__(
+        self,
+        machine: model.Machine,
+        image: Image,
+        network: Path,
+        door: Door,
+        around: Surroundings,
+        options: Options,
+        *,
+        limits: oci.Limits,
+        turns: asyncio.Semaphore,
+    ) -> None:
+        self._machine = machine
+        self._around = around
+        self._options = options
+        self._turns = turns
+        """How many may start at the same time."""
+        self._group = around.group.child(f"m-{machine.control.name}")
+        paths = Paths(around.nodes / machine.node, around.sockets / machine.node, root_of(image), network)
+        self._container = Container(
+            machine.node,
+            machine.control.name,
+            paths,
+            Engine(options.engine),
+            cgroup=self._group.path,
+            limits=limits,
+        )
+        self._door = door
+
+    @property
+    def job(self) -> str:
+        return job_of(self._machine.node)
+
+    @property
+    def log(self) -> Path:
+        return self._container.paths.log
+
+    async def start(self, settlement: Settlement) -> None:
+        plan = settlement.plan
+        shared = SharedLayer(self._around.runtime / "shared")
+
+        def share(target: Files) -> None:
+            guest.add_shared(target, plan.accounts, plan.hosts, plan.experiment, plan.inside)
+
+        def fill(target: Files) -> None:
+            guest.add_own(target, self._machine, plan.accounts, settlement.host_keys, plan.experiment, plan.inside)
+            target.file(MACHINE_ID, f"{guest.machine_uuid(plan.experiment, self._machine.node).hex}\n")
+
+        self._open()
+        async with self._turns:
+            layer = shared.have(share, f"{plan.accounts}{plan.hosts}{plan.inside}")
+            await self._container.start(layer, fill, self._spawn)
+
+    def _open(self) -> None:
+        self._door.open(self._container.engine.enter(self._container.name, SSHD, detach=True))
+
+    async def _spawn(self, argv: list[str], pid_file: Path) -> None:
+        environment = {"PATH": os.environ.get("PATH", os.defpath)}
+        await self._around.spawner.spawn(self.job, argv, log=self.log, env=environment, pid_file=pid_file)
+
+    async def adopt(self) -> None:
+        self._open()
+        await self._container.adopt()
+
+    async def settle(self, settlement: Settlement, told: Callable[[str], None]) -> None:
+        told("booting")
+        await self._container.wait_booted(self._options.boot_deadline_s)
+
+    def events(self) -> AsyncIterator[Event]:
+        return self._container.events()
+
+    async def state(self) -> guest.BootState:
+        return await asyncio.to_thread(self._container.state)
+
+    async def run(self, argv: list[str], deadline_s: float) -> ExecResult:
+        return await self._container.run(argv, deadline_s)
+
+    async def stop(self, orderly: bool) -> None:
+        """End everything but the first process in order, then that one: its end is the node's."""
+        if orderly:
+            await asyncio.to_thread(self._terminate)
+        await self._around.spawner.signal(self.job, signal.SIGTERM if orderly else signal.SIGKILL)
+
+    def _terminate(self) -> None:
+        import select
+        import time
+
+        first = self._first()
+        waiting = {}
+        for pid in self._group.pids() - {first}:
+            with contextlib.suppress(ProcessLookupError):
+                waiting[os.pidfd_open(pid)] = pid
+                os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        try:
+            for descriptor in waiting:
+                select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        finally:
+            for descriptor in waiting:
+                os.close(descriptor)
+
+    def _first(self) -> int | None:
+        """The pid of the container's first process."""
+        for pid in self._group.pids():
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                if next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1] == "1":
+                    return pid
+        return None
+
+    async def reset(self) -> bool:
+        return False
+
+    async def close(self) -> None:
+        await self._container.close()
+
+    async def forget(self) -> None:
+        self._door.close()
+        await asyncio.to_thread(self._container.forget)
+        await asyncio.to_thread(self._group.remove)

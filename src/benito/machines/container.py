@@ -1,0 +1,254 @@
+"""A container: a node that shares the host's kernel, made by an OCI runtime from an image's root folder.
+
+Its root is an overlay of three layers: the image's folder, what all nodes of the experiment have alike, and what is the
+node's own. The host puts the node's configuration into its own layer before each start; the first process applies it
+(the same scripts that machines run), begins the start command and becomes a reaper. No service runs inside by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+from asyncio import StreamReader
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from benito.errors import HostError, NodeError
+from benito.machines import guest, oci
+from benito.machines.engine import Engine
+from benito.machines.files import Files, Tree
+from benito.machines.guest_agent import ExecResult
+from benito.machines.node_channel import Booted, NodeEvent, parse
+from benito.mounts import mount, unmount
+
+Spawn = Callable[[list[str], Path], Awaitable[None]]
+"""Starts a program that ends after writing another process's pid into the file; that one is the container."""
+
+INSIDE = "/run/benito/host"
+"""Folder in a container of what is bound into it."""
+REAPER = "reaper"
+APPLY = ("/bin/sh", f"{guest.HOME}/apply", "inside", f"{INSIDE}/{REAPER}", "-P")
+SSHD = ("/usr/sbin/sshd", "-i")
+"""Serves one connection, its standard input."""
+_FOLDERS = ("run/benito", "run/lock", "run/sshd")
+_SHARED_FILES = ("etc/hosts", "etc/sudoers.d/benito", "root/.ssh/authorized_keys", f"{guest.HOME[1:]}/apply")
+"""What the experiment's layer brings, so that a node's own version of it is taken away at each start."""
+_EXEC_OUTPUT = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a container's parts lie, as the runtime sees them."""
+
+    folder: Path
+    """The node's own; nobody but root may enter it."""
+    sockets: Path
+    tree: Path
+    """The image's root folder."""
+    network: Path
+    """The node's network namespace, mounted."""
+
+    @property
+    def own(self) -> Path:
+        """The node's own layer, which keeps all it writes."""
+        return self.folder / "own"
+
+    @property
+    def root(self) -> Path:
+        """Where the layers are mounted as one."""
+        return self.folder / "root"
+
+    @property
+    def log(self) -> Path:
+        """What the runtime and the first process say."""
+        return self.folder / "container.log"
+
+    @property
+    def events(self) -> Path:
+        """The pipe by which the node tells what happens."""
+        return self.sockets / "events"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.sockets / "pid"
+
+
+class SharedLayer:
+    """The layer that all nodes of an experiment have alike, made once for each content."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def have(self, fill: Callable[[Files], None], content: str) -> Path:
+        """Return the layer for this content, made by `fill` if need be."""
+        layer = self._folder / sha256(content.encode(errors="surrogateescape")).hexdigest()[:16]
+        if not layer.exists():
+            new = layer.with_suffix(".new")
+            shutil.rmtree(new, ignore_errors=True)
+            with Tree(new) as tree:
+                fill(tree)
+            new.chmod(0o755)
+            new.rename(layer)
+        return layer
+
+
+class Container:
+    """One container from its start to its end; after a restart of the program, `adopt` takes up one that runs."""
+
+    def __init__(self, node: str, name: str, paths: Paths, engine: Engine, *, cgroup: str, limits: oci.Limits) -> None:
+        self.node = node
+        self.name = name
+        """What the runtime calls it."""
+        self.paths = paths
+        self.engine = engine
+        self._cgroup = cgroup
+        self._limits = limits
+        self._booted = asyncio.Event()
+        self._events: tuple[StreamReader, asyncio.ReadTransport] | None = None
+
+    async def start(self, shared: Path, fill: Callable[[Files], None], spawn: Spawn) -> None:
+        """Put the configuration in place and start; `fill` writes the node's own files."""
+        self._booted.clear()
+        await asyncio.to_thread(self._prepare, shared, fill)
+        if self.engine.knows(self.name):
+            await _finish(self.engine.delete(self.name))
+        await self.adopt()
+        await spawn(self.engine.run(self.name, self.paths.folder, self.paths.pid_file), self.paths.pid_file)
+
+    async def adopt(self) -> None:
+        """Listen to the container, which may run already."""
+        await self.close()
+        descriptor = os.open(self.paths.events, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        reader = StreamReader(limit=4096)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+        )
+        self._events = (reader, transport)
+
+    async def close(self) -> None:
+        """Stop listening; the container runs on."""
+        events, self._events = self._events, None
+        if events:
+            events[1].close()
+
+    async def events(self) -> AsyncIterator[NodeEvent]:
+        """Yield what the node tells."""
+        while self._events is not None:
+            try:
+                line = await self._events[0].readline()
+            except ValueError:
+                # Too long for any that means something.
+                continue
+            if not line:
+                return
+            event = parse(line.decode(errors="replace"))
+            if isinstance(event, Booted):
+                self._booted.set()
+            if event:
+                yield event
+
+    async def wait_booted(self, timeout: float) -> None:
+        """Wait until the node has said that it is up, now or before; somebody must read `events` meanwhile."""
+        if (await asyncio.to_thread(self.state)).boot_id:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._booted.wait()
+        except TimeoutError:
+            raise NodeError(f"{self.node} was not up within {timeout:.0f} s", hint=f"see {self.paths.log}") from None
+
+    def state(self) -> guest.BootState:
+        """Return what the node has reported since its start."""
+        with Tree(self.paths.own) as tree:
+            return guest.parse_state(tree.read(f"{guest.HOME[1:]}/state"))
+
+    async def run(self, argv: Sequence[str], timeout: float) -> ExecResult:
+        """Run a program inside to its end; NodeError at the deadline."""
+        process = await asyncio.create_subprocess_exec(
+            *self.engine.enter(self.name, argv),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_EXEC_OUTPUT,
+        )
+        try:
+            async with asyncio.timeout(timeout):
+                out, err = await process.communicate()
+        except TimeoutError:
+            raise NodeError(f"{argv[0]} on {self.node} didn't end within {timeout:g} s") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        return ExecResult(process.returncode or 0, out, err)
+
+    def forget(self) -> None:
+        """Remove all that was the container's own; it must have ended."""
+        unmount(str(self.paths.root))
+        shutil.rmtree(self.paths.folder, ignore_errors=True)
+        shutil.rmtree(self.paths.sockets, ignore_errors=True)
+        shutil.rmtree(self.engine.state / self.name, ignore_errors=True)
+
+    def _prepare(self, shared: Path, fill: Callable[[Files], None]) -> None:
+        paths = self.paths
+        paths.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.folder.chmod(0o700)
+        paths.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.pid_file.unlink(missing_ok=True)
+        paths.events.unlink(missing_ok=True)
+        os.mkfifo(paths.events, 0o600)
+        unmount(str(paths.root))
+        with Tree(paths.own) as tree:
+            tree.folder("")
+            for path in ("run", f"{guest.HOME[1:]}/state", *_SHARED_FILES):
+                tree.remove(path)
+            for folder in _FOLDERS:
+                tree.folder(folder)
+            fill(tree)
+        self._mount(shared)
+        (paths.folder / "config.json").write_text(json.dumps(oci.configuration(self._contents(), oci.Kernel.here())))
+
+    def _mount(self, shared: Path) -> None:
+        """Lay the layers over each other. `volatile`: a node that dies with its host is made anew anyway."""
+        work = self.paths.folder / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        for folder in (work, self.paths.root):
+            folder.mkdir(exist_ok=True)
+        layers = f"lowerdir={shared}:{self.paths.tree},upperdir={self.paths.own},workdir={work},volatile"
+        try:
+            mount("overlay", str(self.paths.root), "overlay", 0, layers)
+        except OSError as error:
+            raise HostError(
+                f"the root of {self.node} can't be laid over the image: {error.strerror}",
+                hint="BENITO_HOME must be on a file system that overlays work on, such as ext4 or xfs",
+            ) from error
+
+    def _contents(self) -> oci.Container:
+        reaper = shutil.which("catatonit")
+        if reaper is None:
+            raise HostError("containers need the program catatonit", hint="apt-get install catatonit")
+        return oci.Container(
+            hostname=self.node,
+            root=self.paths.root,
+            argv=APPLY,
+            network=self.paths.network,
+            cgroup=self._cgroup,
+            limits=self._limits,
+            binds=(
+                oci.Bind(self.paths.events, f"{INSIDE}/events"),
+                oci.Bind(Path(reaper), f"{INSIDE}/{REAPER}", read_only=True),
+            ),
+        )
+
+
+async def _finish(argv: Sequence[str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    await process.wait()
