@@ -88,8 +88,8 @@ def _check_version(reading: Reading, root: Element) -> None:
         reading.warn(f"this is TopDL version `{version.text[:20]}`; it is read as 1.0", version)
 
 
-def _check_name(reading: Reading, name: str, element: Element, what: str) -> None:
-    """Names become parts of host names: letters, digits, hyphens and underscores (DETER Containers)."""
+def check_name(reading: Reading, name: str, element: Element, what: str) -> None:
+    """Note what is wrong with a name: it becomes part of host names, and may have underscores (DETER Containers)."""
     if not VALID.fullmatch(name):
         plain = re.sub(r"[^-_0-9A-Za-z]+", "-", name).strip("-")
         hint = f"names consist of letters, digits, hyphens and underscores: `{plain[:40]}` would do" if plain else ""
@@ -106,7 +106,7 @@ def _substrates(reading: Reading, root: Element) -> dict[str, Substrate]:
         if not name:
             reading.fault("a substrate has no name", element, "write <name>...</name>")
             continue
-        _check_name(reading, name, element, "a substrate")
+        check_name(reading, name, element, "a substrate")
         if name in found:
             place = found[name].where
             reading.fault(f"the substrate `{name[:60]}` stands here twice ({place})", element, "rename one of them")
@@ -140,7 +140,7 @@ def _computer(reading: Reading, element: Element, substrates: dict[str, Substrat
     if not name:
         reading.fault("a computer has no name", element, "write <name>...</name>")
         return None
-    _check_name(reading, name, element, "a computer")
+    check_name(reading, name, element, "a computer")
     if name.lower() in RESERVED:
         reading.fault(f"the name `{name}` is reserved", element, "choose another name for this computer")
     reading.check_children(element, COMPUTER, f"`{name[:60]}`")
