@@ -25,7 +25,10 @@ def create(words: list[str]) -> None:
     if not topdl.is_xml(read_bytes(told.file)):
         hint = f"`benito convert` makes TopDL of NS; for packed machines: qemu_experiment.py ... {told.file} PACKING"
         raise InputError("a mixed experiment is written in TopDL", where=Where(str(told.file)), hint=hint)
-    make(told.pid, told.eid, told.file, EmbeddingOptions(default_container="physical"), told, NAME)
+    # Where a file has any partition, placing makes the nodes without one physical; where it has none, all are.
+    by_hand = any(node.partition is not None for node in topdl.read(told.file).nodes)
+    placing = EmbeddingOptions(default_container=None if by_hand else "physical")
+    make(told.pid, told.eid, told.file, placing, told, NAME)
 
 
 def main() -> None:
