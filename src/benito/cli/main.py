@@ -23,6 +23,7 @@ VERBS = {
     "events": "Show what has happened in an experiment.",
     "show": "Show what a file asks for.",
     "check": "Check a file and list everything wrong with it.",
+    "convert": "Write a file in the other language: NS or TopDL.",
     "plan": "Show where each node of a file would go.",
     "graph": "Draw an experiment or a file as SVG, PNG, dot or Mermaid.",
     "ssh": "Log in to a node.",
