@@ -32,10 +32,11 @@ from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.store import Store
 
 log = logging.getLogger("keeper")
-RECONNECT_S = 0.2
+RECONNECT_S = 0.05
 RESTART_S = 1.5
 """How long an agent may be away before its pnode counts as lost."""
 CALL_S = 120.0
+STORE_AFTER_S = 0.05
 
 Status = tuple[str | None, int | None]
 NOWHERE: Status = (None, None)
@@ -52,6 +53,7 @@ class Keeper:
         self.agents: dict[str, AgentLink] = {}
         self.statuses: dict[str, Status] = {}
         self._said: dict[str, Status] = {}
+        self._storing: asyncio.TimerHandle | None = None
         self._events = place.events.open("a", buffering=1)
         self.server = Server(
             {
@@ -123,9 +125,14 @@ class Keeper:
         self.tell({"pnode": pnode, **event})
 
     def learn(self, statuses: dict[str, Status]) -> None:
-        """Keep node states, in memory and in the store."""
+        """Keep node states: in memory at once, in the store a moment later, many in one transaction."""
         self.statuses.update(statuses)
-        changed = {node: status for node, status in statuses.items() if self._said.get(node) != status}
+        if self._storing is None:
+            self._storing = asyncio.get_running_loop().call_later(STORE_AFTER_S, self._store)
+
+    def _store(self) -> None:
+        self._storing = None
+        changed = {node: status for node, status in self.statuses.items() if self._said.get(node) != status}
         if changed:
             self._said.update(changed)
             self.store.set_statuses(self.place.experiment, changed)

@@ -28,6 +28,10 @@ def swap_out(bed: Testbed, experiment: ExperimentId, *, keep: bool = False, prog
     with bed.lock(experiment) as place:
         record = bed.record(experiment)
         if record.state is State.SWAPPED and not leftovers(place):
+            if record.kept and not keep:
+                remove_disks(place)
+                bed.store.move(record.id, State.SWAPPED, kept=False)
+                return
             raise StateError(f"{record.id} is swapped out already")
         bed.store.move(record.id, State.SWAPPING)
         with uninterrupted():

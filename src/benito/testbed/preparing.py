@@ -1,0 +1,238 @@
+"""What a swap-in decides before it touches the host: placement, images, software, reservations, plans.
+
+All of it can be refused here, with nothing started.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+
+from benito import drawing, run
+from benito.embedding import capacity
+from benito.embedding.model import Assignment
+from benito.errors import StateError
+from benito.machines import engine
+from benito.network.host import forward_obstacle, host_routes
+from benito.plan import model
+from benito.plan.allocations import Allocations, ControlNetwork, NodeAllocation, PnodeAllocation, number
+from benito.plan.build import plan
+from benito.substrate.local import host_facts
+from benito.testbed import access, names, reservations
+from benito.testbed.home import Place
+from benito.testbed.progress import Progress
+from benito.testbed.reservations import Lease
+from benito.testbed.store import ExperimentRecord, NodeRecord
+from benito.testbed.testbed import Testbed
+from benito.topology import topdl
+from benito.topology.model import Topology
+
+UNDERLAY = IPv4Network("100.64.0.0/16")
+"""Addresses of pnodes among themselves, in a network of each experiment's own."""
+LIGHT = frozenset({"container", "physical"})
+"""Kinds of nodes that share the host's kernel: they take what they use, and no more."""
+OPTIONAL_ACTIONS = frozenset({"nonfatal", "ignore"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a swap-in is about to make real."""
+
+    topology: Topology
+    assignment: Assignment
+    plans: tuple[model.PnodePlan, ...]
+    lease: Lease
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Nodes whose failure doesn't end the swap-in."""
+        return tuple(node.name for node in self.topology.nodes if node.failure_action in OPTIONAL_ACTIONS)
+
+
+def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: int, progress: Progress) -> Prepared:
+    """Read, embed, reserve and plan; CapacityError with the sums when the host can't hold it."""
+    settings = record.settings
+    topology, assignment = bed.placed(place, settings)
+    names.refuse_taken(record.id, [node.name for node in topology.nodes])
+    if any(node.kind in LIGHT for node in topology.nodes):
+        engine.decide(bed.home.cache)
+        run.require("catatonit")
+    if settings.internet and (obstacle := forward_obstacle()):
+        progress.notice(f"{obstacle}: nodes may not reach the internet, only each other and this host")
+    images = _images(bed, topology, record, progress)
+    if record.kept:
+        _refuse_other_images(place, images)
+    software = _software(bed, place, topology, record, progress)
+    # Ghosts take room though nothing of them is started.
+    held = Counter([*assignment.places.values(), *assignment.ghosts.values()])
+    light = Counter(assignment.places[node.name] for node in topology.nodes if node.kind in LIGHT)
+    each = (settings.memory_mib, settings.cpus)
+    demands = [
+        capacity.Demand(pnode=pnode, machines=(each,) * (count - light[pnode]), light=light[pnode])
+        for pnode, count in held.items()
+    ]
+
+    def need(others: list[Lease]) -> tuple[int, int, int]:
+        return _need(bed, demands, others)
+
+    avoid = [*host_routes(), *_networks(topology), UNDERLAY]
+    lease = reservations.reserve(place, bed.home.root, len(topology.nodes), avoid, bed.config.pools, need)
+    access.host_keys(place, [node.name for node in topology.nodes])
+    allocations = _allocations(bed, record, topology, assignment, images, software, lease, incarnation)
+    return Prepared(topology, assignment, plan(topology, assignment, allocations), lease)
+
+
+def _images(bed: Testbed, topology: Topology, record: ExperimentRecord, progress: Progress) -> dict[str, model.Image]:
+    """Return each node's image, built when it is one that Benito builds and isn't there yet."""
+    from benito.images.build import build as build_image
+    from benito.images.tree import ensure_tree
+
+    resolutions = bed.images(topology, record.settings)
+    for notice in dict.fromkeys(resolution.notice for resolution in resolutions.values()):
+        if notice:
+            progress.notice(notice)
+    images = {}
+    for name in dict.fromkeys(resolution.name for resolution in resolutions.values()):
+        if not bed.catalog.has(name):
+            progress.step(f"building the image {name}")
+            build_image(name, bed.home.root, progress.step)
+        images[name] = model.Image(name, bed.catalog.get(name).info.digest)
+    for name in dict.fromkeys(resolutions[node.name].name for node in topology.nodes if node.kind in LIGHT):
+        ensure_tree(bed.catalog.get(name), progress.step)
+    return {node: images[resolution.name] for node, resolution in resolutions.items()}
+
+
+def _software(
+    bed: Testbed, place: Place, topology: Topology, record: ExperimentRecord, progress: Progress
+) -> dict[str, model.Software]:
+    """Return what each node gets besides its image; kept machines have it already."""
+    if record.kept or not any(node.software for node in topology.nodes):
+        return {}
+    from benito.testbed.software import gather
+
+    settings = record.settings
+    progress.step("gathering software")
+    return gather(
+        topology,
+        place,
+        bed.home.cache / "downloads",
+        settings.members[0] if settings.members else "root",
+        Path(settings.file).parent,
+        ignore=settings.ignore_missing_software,
+        progress=progress,
+    )
+
+
+def _refuse_other_images(place: Place, images: dict[str, model.Image]) -> None:
+    """StateError when a kept disk was made on an image that isn't the same any more: it would read as rubbish."""
+    for pnode_plan in written(place):
+        for machine in pnode_plan.machines:
+            now = images.get(machine.node)
+            if machine.kind == "qemu" and now is not None and now != machine.image:
+                raise StateError(
+                    f"the kept disk of {machine.node} needs the image {machine.image.name} as it was, "
+                    f"and there is {'another' if now.name == machine.image.name else now.name} now",
+                    hint=f"`benito swapout {place.experiment}` drops the kept disks",
+                )
+
+
+def _need(bed: Testbed, demands: Sequence[capacity.Demand], others: list[Lease]) -> tuple[int, int, int]:
+    """What the experiment needs of this host beside the others; CapacityError when that is too much."""
+    policy = bed.config.limits
+    # The others' disks have grown already, or will: what is free now is promised to them first.
+    reserved = capacity.Need(
+        sum(lease.memory_mib for lease in others),
+        sum(lease.vcpus for lease in others),
+        sum(lease.disk_mib for lease in others),
+    )
+    capacity.check(demands, [replace(host_facts(bed.home.root), reserved=reserved)], policy)
+    total = capacity.need(demands, policy)
+    return total.memory_mib, total.vcpus, total.disk_mib
+
+
+def _networks(topology: Topology) -> list[IPv4Network]:
+    """The experiment's own subnets."""
+    found: dict[IPv4Network, None] = {}
+    nodes = {node.name: node for node in topology.nodes}
+    for lan in topology.lans:
+        for member in lan.members:
+            address = nodes[member.node].interfaces[member.port].address
+            found[IPv4Interface(f"{address}/{lan.netmask}").network] = None
+    return list(found)
+
+
+def _allocations(
+    bed: Testbed,
+    record: ExperimentRecord,
+    topology: Topology,
+    assignment: Assignment,
+    images: dict[str, model.Image],
+    software: dict[str, model.Software],
+    lease: Lease,
+    incarnation: int,
+) -> Allocations:
+    settings = record.settings
+    first = lease.control[2]
+    return Allocations(
+        experiment=str(record.id),
+        control=ControlNetwork(lease.subnet, lease.gateway),
+        nodes={
+            node.name: NodeAllocation(
+                number=place,
+                control_address=str(first + place),
+                image=images[node.name],
+                memory_mib=settings.memory_mib,
+                cpus=settings.cpus,
+                software=software.get(node.name),
+            )
+            for place, node in enumerate(topology.nodes)
+        },
+        lans=number(lan.name for lan in topology.lans),
+        pnodes={
+            pnode: PnodeAllocation(str(UNDERLAY[place + 1]), incarnation)
+            for place, pnode in enumerate(assignment.pnodes)
+        },
+        # Sixteen bits of LANs each; experiments have underlays of their own, so a repeated base does no harm here.
+        vni_base=(lease.number % 255 + 1) << 16,
+        mac_prefix=lease.number,
+        underlay_prefix=UNDERLAY.prefixlen,
+        accounts=access.accounts(bed.home, settings.members),
+    )
+
+
+def written(place: Place) -> list[model.PnodePlan]:
+    """Return the plans of the last swap-in."""
+    return [model.decode(file.read_bytes()) for file in sorted(place.plans.glob("pnode-*.json"))]
+
+
+def write(place: Place, prepared: Prepared) -> None:
+    """Keep what was decided in the experiment's folder: plans, topology, assignment, hosts file, picture."""
+    shutil.rmtree(place.plans, ignore_errors=True)
+    place.plans.mkdir(parents=True)
+    for pnode_plan in prepared.plans:
+        (place.plans / f"{pnode_plan.pnode}.json").write_bytes(model.encode(pnode_plan))
+    places = prepared.assignment.places.items()
+    (place.folder / "assignment").write_text("".join(f"{node} {pnode}\n" for node, pnode in places))
+    (place.folder / "hosts").write_text(prepared.plans[0].hosts if prepared.plans else "")
+    (place.folder / "topology.xml").write_text(topdl.write(prepared.topology))
+    picture = drawing.svg(prepared.topology, prepared.assignment, title=str(place.experiment))
+    (place.folder / "visualization.svg").write_text(picture)
+    place.nodes.mkdir(exist_ok=True)
+    place.events.touch()
+
+
+def node_records(prepared: Prepared) -> list[NodeRecord]:
+    """The node list in the order of the file."""
+    machines = {machine.node: (p.pnode, machine) for p in prepared.plans for machine in p.machines}
+    records = []
+    for node in prepared.topology.nodes:
+        pnode, machine = machines[node.name]
+        addresses = tuple(nic.address or "" for nic in machine.nics)
+        records.append(
+            NodeRecord(node.name, pnode, machine.kind, machine.image.name, machine.control.address, addresses)
+        )
+    return records
