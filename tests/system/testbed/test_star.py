@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from benito.testbed.home import ExperimentId, Home
+
 from .conftest import Bed, eventually, write
 
 pytestmark = pytest.mark.system
@@ -155,8 +157,8 @@ def test_a_machine_that_dies_is_dead_within_two_seconds_and_swapin_brings_it_bac
 
 
 def _cgroup_of(bed: Bed, pid: int) -> bool:
-    told = json.loads(next(Path("/run/benito").glob("*/lease.json")).read_text())
-    return str(told["hash"]) in Path(f"/proc/{pid}/cgroup").read_text()
+    place = Home(bed.home).place(ExperimentId.parse(NAME))
+    return place.hash in Path(f"/proc/{pid}/cgroup").read_text()
 
 
 @pytest.mark.parametrize("module", ["benito.testbed.keeper", "benito.agent.agent", "benito.agent.wires"])
