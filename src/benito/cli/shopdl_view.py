@@ -11,6 +11,8 @@ from benito.topology.selection import value
 from benito.topology.text import printable
 
 COLUMNS = ("node", "kind", "partition", "os", "links", "start command")
+MAX_LINKS = 8
+"""Of a node, in the table."""
 
 
 def nodes_json(topology: Topology, names: tuple[str, ...], attributes: tuple[str, ...]) -> str:
@@ -40,7 +42,9 @@ def nodes_table(topology: Topology, names: tuple[str, ...], attributes: tuple[st
     """Return the nodes as columns of text; `-` stands for nothing."""
     rows = [(*COLUMNS, *attributes)]
     for node in _chosen(topology, names):
-        links = ",".join(each.lan for each in node.interfaces)
+        links = ",".join(each.lan for each in node.interfaces[:MAX_LINKS])
+        more = len(node.interfaces) - MAX_LINKS
+        links += f" and {more} more" if more > 0 else ""
         partition = None if node.partition is None else str(node.partition)
         cells = (node.name, node.kind, partition, node.os, links, node.start_command)
         rows.append(tuple(printable(cell or "-") for cell in (*cells, *(value(node, key) for key in attributes))))

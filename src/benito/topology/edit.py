@@ -112,7 +112,8 @@ def remove_nodes(topology: Topology, names: Iterable[str]) -> Topology:
         for lan in topology.lans
     )
     nodes = tuple(node for node in topology.nodes if node.name not in gone)
-    return _without(replace(topology, nodes=nodes, lans=_kinds(topology.lans, lans), foreign=foreign), gone, set())
+    left = replace(topology, nodes=nodes, lans=_kinds(topology.lans, lans), foreign=foreign)
+    return _settled(_without(left, gone, set()), set())
 
 
 def remove_lans(topology: Topology, names: Iterable[str]) -> Topology:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -125,17 +126,15 @@ def _elements(reading: Reading, root: Element, substrates: dict[str, Substrate])
             if element.tag != "computer":
                 foreign.append(_foreign(reading, element, len(nodes), substrates))
                 continue
-            node = _computer(reading, element, substrates)
-            if node is None:
-                continue
-            other = nodes.setdefault(node.name.lower(), node)
-            if other is not node:
-                message = f"there is a computer `{other.name}` already ({other.where})"
-                reading.fault(message, element, "host names are matched without regard to case: rename one of them")
+            node = _computer(reading, element, substrates, nodes)
+            if node is not None:
+                nodes[node.name.lower()] = node
     return default_kinds(list(nodes.values())), foreign
 
 
-def _computer(reading: Reading, element: Element, substrates: dict[str, Substrate]) -> Node | None:
+def _computer(
+    reading: Reading, element: Element, substrates: dict[str, Substrate], others: Mapping[str, Node]
+) -> Node | None:
     name = element.value("name")
     if not name:
         reading.fault("a computer has no name", element, "write <name>...</name>")
@@ -143,6 +142,11 @@ def _computer(reading: Reading, element: Element, substrates: dict[str, Substrat
     check_name(reading, name, element, "a computer")
     if name.lower() in RESERVED:
         reading.fault(f"the name `{name}` is reserved", element, "choose another name for this computer")
+    other = others.get(name.lower())
+    if other is not None:
+        message = f"there is a computer `{other.name}` already ({other.where})"
+        reading.fault(message, element, "host names are matched without regard to case: rename one of them")
+        return None
     reading.check_children(element, COMPUTER, f"`{name[:60]}`")
     return computer(reading, element, name, substrates)
 
