@@ -100,9 +100,7 @@ def test_redefining_commands_hurts_nobody_else() -> None:
     assert faults("proc ::benito::record args {}\nset a [$ns node]\n") is not None
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"   \n", b"\0", b"set ns\0", b"\x1a", bytes(range(256)), b"}{", b"\xff\xfe{"]
-)
+@pytest.mark.parametrize("data", [b"", b"   \n", b"\0", b"set ns\0", b"\x1a", bytes(range(256)), b"}{", b"\xff\xfe{"])
 def test_what_is_no_ns_file(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.ns"
     path.write_bytes(data)
