@@ -21,6 +21,8 @@ import contextlib
 import logging
 import os
 import signal
+import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from benito.agent.driver import Options, Settlement, Surroundings
 from benito.agent.kinds import Kinds
 from benito.agent.rpc import Server, Unreachable
 from benito.agent.runner import Remembered, Runner, Status, exits
-from benito.agent.sandbox import RUNTIME
+from benito.agent.sandbox import LIGHT, RUNTIME
 from benito.agent.spawner import Spawner
 from benito.errors import BenitoError, NodeError
 from benito.images.catalog import Catalog
@@ -43,14 +45,15 @@ from benito.network.shaping.backend import Backend
 from benito.plan import model
 
 log = logging.getLogger("agent")
+PLAN, STATES = "plan.json", "states.json"
+WRITE_AFTER_S = 0.1
 
 
 class Memory(msgspec.Struct):
-    """What the agent's successor needs; without secrets."""
+    """What the agent was told; without secrets."""
 
     plan: model.PnodePlan | None = None
     options: Options = Options()
-    machines: dict[str, Remembered] = {}
 
 
 class Agent:
@@ -66,12 +69,14 @@ class Agent:
             group=group,
             spawner=self.spawner,
             tell=self._tell,
+            light=LIGHT,
         )
         self.kinds = Kinds(self.around)
         self.memory = Memory()
         self.runners: dict[str, Runner] = {}
         self.settlements: dict[str, Settlement] = {}
         self._backend: Backend | None = None
+        self._writing: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
         self.server = Server(
             {
@@ -97,14 +102,22 @@ class Agent:
             self.memory.plan, self.memory.options = wanted, msgspec.convert(options, Options)
             await self._remove_others(wanted)
             await self._weave(wanted)
+            _write(self.runtime / PLAN, msgspec.json.encode(self.memory))
             for machine in wanted.machines:
                 self._have(machine, wanted, secrets, revive)
-            self._remember()
         return True
 
     async def _weave(self, plan: model.PnodePlan) -> None:
+        began = time.monotonic()
         await asyncio.to_thread(self.kinds.prepare, plan)
+        prepared = time.monotonic() - began
         await asyncio.to_thread(Fabric(QEMU_UID).apply, plan)
+        log.info(
+            "network of %d machines: %.2f s, %.2f s of it cables",
+            len(plan.machines),
+            time.monotonic() - began,
+            prepared,
+        )
         if self._backend is None:
             self._backend = await asyncio.to_thread(self._choose)
         await asyncio.to_thread(self._backend.apply, plan.wires)
@@ -200,18 +213,19 @@ class Agent:
 
     async def _adopt(self) -> None:
         """Take up the machines that a former agent has left running."""
-        file = self.runtime / "agent.json"
+        states: dict[str, Remembered] = {}
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-            self.memory = msgspec.json.decode(file.read_bytes(), type=Memory)
+            self.memory = msgspec.json.decode((self.runtime / PLAN).read_bytes(), type=Memory)
+            states = msgspec.json.decode((self.runtime / STATES).read_bytes(), type=dict[str, Remembered])
         plan = self.memory.plan
         if plan is None:
             return
         jobs = await self.spawner.jobs()
         for machine in plan.machines:
-            if machine.node not in self.memory.machines:
+            if machine.node not in states:
                 continue
             runner = self._runner_of(machine, plan)
-            runner.restore(self.memory.machines[machine.node])
+            runner.restore(states[machine.node])
             self.runners[machine.node] = runner
             pid, code = jobs.get(runner.driver.job, (None, None))
             if pid is not None:
@@ -228,15 +242,22 @@ class Agent:
             log.error("the init is gone")
 
     def _tell(self, event: dict[str, Any]) -> None:
-        if "status" in event:
-            self._remember()
+        if "status" in event and self._writing is None:
+            # Hundreds of nodes come up in a second: one writing serves many.
+            self._writing = asyncio.get_running_loop().call_later(WRITE_AFTER_S, self._remember)
         self.server.publish(event)
 
     def _remember(self) -> None:
-        self.memory.machines = {node: runner.memory for node, runner in self.runners.items() if runner.boot}
-        new = self.runtime / "agent.json.new"
-        new.write_bytes(msgspec.json.encode(self.memory))
-        new.replace(self.runtime / "agent.json")
+        self._writing = None
+        states = {node: runner.memory for node, runner in self.runners.items() if runner.boot}
+        _write(self.runtime / STATES, msgspec.json.encode(states))
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    new = file.with_suffix(".new")
+    new.write_bytes(data)
+    new.replace(file)
 
 
 def main() -> None:
@@ -247,6 +268,8 @@ def main() -> None:
     told = ask.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o022)
+    # Threads that write files would keep the loop waiting for 5 ms after each of its system calls.
+    sys.setswitchinterval(0.0002)
     agent = Agent(told.runtime, Group(told.cgroup))
     asyncio.run(agent.serve())
 

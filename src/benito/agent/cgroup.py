@@ -107,9 +107,9 @@ class Group:
         """Processes in it and in every group below it, as this PID namespace numbers them."""
         found: set[int] = set()
         for folder in self.folders:
-            for procs in folder.rglob("cgroup.procs"):
+            for below, _, _ in os.walk(folder):
                 with contextlib.suppress(OSError):
-                    found.update(int(line) for line in procs.read_text().split())
+                    found.update(map(int, Path(below, "cgroup.procs").read_text().split()))
         return found - {0}
 
     def kill(self) -> None:
@@ -130,9 +130,8 @@ class Group:
         """Remove it and every group below it; processes in it are killed. Fine when it doesn't exist."""
         self.kill()
         for folder in self.folders:
-            for below in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-                _remove_folder(below)
-            _remove_folder(folder)
+            for below, _, _ in os.walk(folder, topdown=False):
+                _remove_folder(Path(below))
 
     def memory_mib(self) -> float:
         """Memory that its processes use now, page cache included; 0 where it isn't counted."""

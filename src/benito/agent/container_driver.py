@@ -13,7 +13,9 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 from benito.agent.door import Door
 from benito.agent.driver import Event, Options, Settlement, Surroundings, job_of
@@ -31,6 +33,27 @@ STOP_S = 5.0
 MACHINE_ID = "etc/machine-id"
 
 
+class Shared:
+    """The layer that the containers of a pnode have alike, made anew when what it is made from has changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[str, SharedLayer] = {}
+
+    def have(self, plan: model.PnodePlan) -> SharedLayer:
+        """Return the layer for this plan."""
+        content = f"{plan.experiment}{plan.accounts}{plan.hosts}{plan.inside}"
+        digest = sha256(content.encode(errors="surrogateescape")).hexdigest()[:16]
+        if digest not in self._made:
+
+            def fill(target: Files) -> None:
+                guest.add_shared(target, plan.accounts, plan.hosts, plan.experiment, plan.inside)
+
+            # A name of its own: containers of a former plan, or a former agent's, may stand on another.
+            self._made[digest] = SharedLayer.have(self._folder / f"{digest}-{token_hex(4)}", fill)
+        return self._made[digest]
+
+
 class ContainerDriver:
     """One container."""
 
@@ -45,14 +68,17 @@ class ContainerDriver:
         *,
         limits: oci.Limits,
         turns: asyncio.Semaphore,
+        shared: Shared,
     ) -> None:
         self._machine = machine
         self._around = around
         self._options = options
+        self._shared = shared
         self._turns = turns
-        """How many may start at the same time."""
+        """How many may be between their start and being up."""
+        self._has_turn = False
         self._group = around.group.child(f"m-{machine.control.name}")
-        paths = Paths(around.nodes / machine.node, around.sockets / machine.node, root_of(image), network)
+        paths = Paths(around.nodes / machine.node, around.light / machine.control.name, root_of(image), network)
         self._container = Container(
             machine.node,
             machine.control.name,
@@ -73,19 +99,24 @@ class ContainerDriver:
 
     async def start(self, settlement: Settlement) -> None:
         plan = settlement.plan
-        shared = SharedLayer(self._around.runtime / "shared")
-
-        def share(target: Files) -> None:
-            guest.add_shared(target, plan.accounts, plan.hosts, plan.experiment, plan.inside)
 
         def fill(target: Files) -> None:
             guest.add_own(target, self._machine, plan.accounts, settlement.host_keys, plan.experiment, plan.inside)
             target.file(MACHINE_ID, f"{guest.machine_uuid(plan.experiment, self._machine.node).hex}\n")
 
         self._open()
-        async with self._turns:
-            layer = shared.have(share, f"{plan.accounts}{plan.hosts}{plan.inside}")
-            await self._container.start(layer, fill, self._spawn)
+        await self._turns.acquire()
+        self._has_turn = True
+        try:
+            await self._container.start(self._shared.have(plan), fill, self._spawn)
+        except BaseException:
+            self._yield_turn()
+            raise
+
+    def _yield_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turns.release()
 
     def _open(self) -> None:
         self._door.open(self._container.engine.enter(self._container.name, SSHD, detach=True))
@@ -100,7 +131,10 @@ class ContainerDriver:
 
     async def settle(self, settlement: Settlement, told: Callable[[str], None]) -> None:
         told("booting")
-        await self._container.wait_booted(self._options.boot_deadline_s)
+        try:
+            await self._container.wait_booted(self._options.boot_deadline_s)
+        finally:
+            self._yield_turn()
 
     def events(self) -> AsyncIterator[Event]:
         return self._container.events()
@@ -148,6 +182,7 @@ class ContainerDriver:
         return False
 
     async def close(self) -> None:
+        self._yield_turn()
         await self._container.close()
 
     async def forget(self) -> None:

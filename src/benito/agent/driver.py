@@ -45,6 +45,8 @@ class Surroundings:
     group: Group
     spawner: Spawner
     tell: Tell
+    light: Path
+    """What nodes that share the host's kernel need while the sandbox lasts, in memory."""
 
     @property
     def sockets(self) -> Path:

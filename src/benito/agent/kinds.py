@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from benito.agent.container_driver import ContainerDriver
+from benito.agent.container_driver import ContainerDriver, Shared
 from benito.agent.door import Door
 from benito.agent.driver import Driver, Options, Surroundings
 from benito.agent.qemu_driver import QemuDriver
@@ -25,14 +25,18 @@ class Kinds:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._networks = around.runtime / "networks"
+        self._networks = around.light / "networks"
+        self._shared = Shared(around.light / "shared")
         self._doors: dict[str, Door] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._makers = {"qemu": self._qemu, "container": self._container, "physical": self._physical}
 
     def prepare(self, plan: model.PnodePlan) -> None:
-        """Have the interfaces of those machines that can't make their own; to be called in a thread."""
-        self._cables(plan.experiment).lay([machine for machine in plan.machines if machine.kind not in TAPPED])
+        """Have what machines need that can't make it themselves; to be called in a thread."""
+        light = [machine for machine in plan.machines if machine.kind not in TAPPED]
+        if light:
+            self._cables(plan.experiment).lay(light)
+            self._shared.have(plan)
 
     def driver(self, machine: model.Machine, experiment: str, options: Options) -> Driver:
         """Return the driver of a machine; NodeError when its kind or its image can't be had."""
@@ -71,4 +75,6 @@ class Kinds:
         network = self._cables(experiment).namespace(machine)
         # A door stays open while its node is started anew.
         door = self._doors.setdefault(machine.node, Door(network))
-        return ContainerDriver(machine, image, network, door, self._around, options, limits=limits, turns=self._turns)
+        return ContainerDriver(
+            machine, image, network, door, self._around, options, limits=limits, turns=self._turns, shared=self._shared
+        )

@@ -28,6 +28,12 @@ RUNTIME = Path("/run/benito")
 """Where a sandbox finds what is bound into it, whatever the paths outside."""
 
 
+LIGHT = Path("/run/benito-light")
+"""Where a sandbox keeps what its containers need in memory."""
+RUN_SIZE = "size=512m"
+"""Bound of a sandbox's /run; what containers write there counts as their memory, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bind:
     """A host folder made visible inside as `/run/benito/<name>`."""
@@ -60,7 +66,7 @@ def furnish(name: str, binds: Iterable[Bind], isolated: bool) -> None:
     _own_sysfs()
     _own_tun()
     sources = [(bind, os.open(bind.source, os.O_PATH)) for bind in binds]
-    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m")
+    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=755,{RUN_SIZE}")
     for bind, descriptor in sources:
         target = RUNTIME / bind.name
         target.mkdir(parents=True)

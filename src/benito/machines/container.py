@@ -1,8 +1,9 @@
 """A container: a node that shares the host's kernel, made by an OCI runtime from an image's root folder.
 
-Its root is an overlay of three layers: the image's folder, what all nodes of the experiment have alike, and what is the
-node's own. The host puts the node's configuration into its own layer before each start; the first process applies it
-(the same scripts that machines run), begins the start command and becomes a reaper. No service runs inside by itself.
+Its root is an overlay of four layers: the image's folder, what all nodes of the experiment have alike, what this node
+is told, and what it has written itself. The host makes what the node is told anew before each start; the first process
+applies it (the same scripts that machines run), begins the start command and becomes a reaper. No service runs inside
+by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import shutil
 from asyncio import StreamReader
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from benito.errors import HostError, NodeError
@@ -29,15 +29,15 @@ from benito.mounts import mount, unmount
 Spawn = Callable[[list[str], Path], Awaitable[None]]
 """Starts a program that ends after writing another process's pid into the file; that one is the container."""
 
-INSIDE = "/run/benito/host"
-"""Folder in a container of what is bound into it."""
-REAPER = "reaper"
-APPLY = ("/bin/sh", f"{guest.HOME}/apply", "inside", f"{INSIDE}/{REAPER}", "-P")
+REAPER = "usr/lib/benito/reaper"
+"""What the first process becomes, in the layer that all nodes share."""
+APPLY = ("/bin/sh", f"{guest.HOME}/apply", "inside", f"/{REAPER}", "-P")
 SSHD = ("/usr/sbin/sshd", "-i")
 """Serves one connection, its standard input."""
-_FOLDERS = ("run/benito", "run/lock", "run/sshd")
-_SHARED_FILES = ("etc/hosts", "etc/sudoers.d/benito", "root/.ssh/authorized_keys", f"{guest.HOME[1:]}/apply")
-"""What the experiment's layer brings, so that a node's own version of it is taken away at each start."""
+FLEETING = {"var/emulab/boot": "boot", "var/benito/interfaces": "interfaces"}
+"""What is written anew at each start, and where below /run/benito it lies: writing to memory is quick."""
+_RUN_FOLDERS = ("", "benito", "benito/boot", "lock", "sshd")
+_LOG_FOLDER = guest.LOGS.lstrip("/")
 _EXEC_OUTPUT = 16 << 20
 
 
@@ -46,8 +46,9 @@ class Paths:
     """Where a container's parts lie, as the runtime sees them."""
 
     folder: Path
-    """The node's own; nobody but root may enter it."""
-    sockets: Path
+    """What lasts as long as the node; nobody but root may enter it."""
+    fleeting: Path
+    """What lasts as long as its pnode runs, in memory; short."""
     tree: Path
     """The image's root folder."""
     network: Path
@@ -55,13 +56,8 @@ class Paths:
 
     @property
     def own(self) -> Path:
-        """The node's own layer, which keeps all it writes."""
+        """The uppermost layer, which keeps all that the node writes."""
         return self.folder / "own"
-
-    @property
-    def root(self) -> Path:
-        """Where the layers are mounted as one."""
-        return self.folder / "root"
 
     @property
     def log(self) -> Path:
@@ -69,32 +65,76 @@ class Paths:
         return self.folder / "container.log"
 
     @property
+    def told(self) -> Path:
+        """The layer of what the node is told."""
+        return self.fleeting / "told"
+
+    @property
+    def run(self) -> Path:
+        """The node's /run."""
+        return self.fleeting / "run"
+
+    @property
+    def root(self) -> Path:
+        """Where the layers are mounted as one."""
+        return self.fleeting / "root"
+
+    @property
     def events(self) -> Path:
         """The pipe by which the node tells what happens."""
-        return self.sockets / "events"
+        return self.run / "benito" / "events"
 
     @property
     def pid_file(self) -> Path:
-        return self.sockets / "pid"
+        return self.fleeting / "pid"
 
 
+class _Told:
+    """Files for a node: most go to a layer of its root, what is fleeting to its /run. Remembers what went where."""
+
+    def __init__(self, layer: Tree, run: Tree | None) -> None:
+        self._layer, self._run = layer, run
+        self.paths: list[str] = []
+
+    def file(self, path: str, text: str, *, mode: int = 0o644, owner: int = 0) -> None:
+        for folder, name in FLEETING.items():
+            if self._run and path.startswith(f"{folder}/"):
+                self._run.file(f"benito/{name}/{path.removeprefix(f'{folder}/')}", text, mode=mode, owner=owner)
+                return
+        self.paths.append(path)
+        self._layer.file(path, text, mode=mode, owner=owner)
+
+    def folder(self, path: str, *, mode: int = 0o755, owner: int = 0) -> None:
+        self._layer.folder(path, mode=mode, owner=owner)
+
+    def link(self, path: str, target: str) -> None:
+        self._layer.link(path, target)
+
+
+@dataclass(frozen=True, slots=True)
 class SharedLayer:
-    """The layer that all nodes of an experiment have alike, made once for each content."""
+    """The layer that all nodes of an experiment have alike."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    path: Path
+    files: tuple[str, ...]
+    """The plain files in it; a node's own version of one is taken away at each start."""
 
-    def have(self, fill: Callable[[Files], None], content: str) -> Path:
-        """Return the layer for this content, made by `fill` if need be."""
-        layer = self._folder / sha256(content.encode(errors="surrogateescape")).hexdigest()[:16]
-        if not layer.exists():
-            new = layer.with_suffix(".new")
-            shutil.rmtree(new, ignore_errors=True)
-            with Tree(new) as tree:
-                fill(tree)
-            new.chmod(0o755)
-            new.rename(layer)
-        return layer
+    @classmethod
+    def have(cls, folder: Path, fill: Callable[[Files], None]) -> SharedLayer:
+        """Make the layer, in place of one that is there; no node may use it yet."""
+        shutil.rmtree(folder, ignore_errors=True)
+        reaper = shutil.which("catatonit")
+        if reaper is None:
+            raise HostError("containers need the program catatonit", hint="apt-get install catatonit")
+        with Tree(folder) as tree:
+            told = _Told(tree, None)
+            fill(told)
+            for path, name in FLEETING.items():
+                tree.link(path, f"/run/benito/{name}")
+            tree.folder(str(Path(REAPER).parent))
+            tree.folder("")
+        shutil.copy(reaper, folder / REAPER)
+        return cls(folder, tuple(told.paths))
 
 
 class Container:
@@ -111,14 +151,14 @@ class Container:
         self._booted = asyncio.Event()
         self._events: tuple[StreamReader, asyncio.ReadTransport] | None = None
 
-    async def start(self, shared: Path, fill: Callable[[Files], None], spawn: Spawn) -> None:
+    async def start(self, shared: SharedLayer, fill: Callable[[Files], None], spawn: Spawn) -> None:
         """Put the configuration in place and start; `fill` writes the node's own files."""
         self._booted.clear()
         await asyncio.to_thread(self._prepare, shared, fill)
         if self.engine.knows(self.name):
             await _finish(self.engine.delete(self.name))
         await self.adopt()
-        await spawn(self.engine.run(self.name, self.paths.folder, self.paths.pid_file), self.paths.pid_file)
+        await spawn(self.engine.run(self.name, self.paths.fleeting, self.paths.pid_file), self.paths.pid_file)
 
     async def adopt(self) -> None:
         """Listen to the container, which may run already."""
@@ -164,8 +204,8 @@ class Container:
 
     def state(self) -> guest.BootState:
         """Return what the node has reported since its start."""
-        with Tree(self.paths.own) as tree:
-            return guest.parse_state(tree.read(f"{guest.HOME[1:]}/state"))
+        with Tree(self.paths.run) as tree:
+            return guest.parse_state(tree.read("benito/state"))
 
     async def run(self, argv: Sequence[str], timeout: float) -> ExecResult:
         """Run a program inside to its end; NodeError at the deadline."""
@@ -192,35 +232,42 @@ class Container:
         """Remove all that was the container's own; it must have ended."""
         unmount(str(self.paths.root))
         shutil.rmtree(self.paths.folder, ignore_errors=True)
-        shutil.rmtree(self.paths.sockets, ignore_errors=True)
+        shutil.rmtree(self.paths.fleeting, ignore_errors=True)
         shutil.rmtree(self.engine.state / self.name, ignore_errors=True)
 
-    def _prepare(self, shared: Path, fill: Callable[[Files], None]) -> None:
+    def _prepare(self, shared: SharedLayer, fill: Callable[[Files], None]) -> None:
         paths = self.paths
+        unmount(str(paths.root))
+        shutil.rmtree(paths.fleeting, ignore_errors=True)
+        paths.root.mkdir(parents=True)
+        fresh = not paths.own.exists()
         paths.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths.folder.chmod(0o700)
-        paths.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
-        paths.pid_file.unlink(missing_ok=True)
-        paths.events.unlink(missing_ok=True)
+        with Tree(paths.told) as layer, Tree(paths.run) as run, Tree(paths.own) as own:
+            for tree in (layer, own):
+                tree.folder("")
+            for folder in _RUN_FOLDERS:
+                run.folder(folder)
+            told = _Told(layer, run)
+            fill(told)
+            if fresh:
+                # Cheaper than to have the kernel bring up those folders one by one.
+                own.folder(_LOG_FOLDER)
+            else:
+                for path in (*told.paths, *shared.files):
+                    own.remove(path)
         os.mkfifo(paths.events, 0o600)
-        unmount(str(paths.root))
-        with Tree(paths.own) as tree:
-            tree.folder("")
-            for path in ("run", f"{guest.HOME[1:]}/state", *_SHARED_FILES):
-                tree.remove(path)
-            for folder in _FOLDERS:
-                tree.folder(folder)
-            fill(tree)
-        self._mount(shared)
-        (paths.folder / "config.json").write_text(json.dumps(oci.configuration(self._contents(), oci.Kernel.here())))
+        self._mount(shared.path)
+        (paths.fleeting / "config.json").write_text(json.dumps(oci.configuration(self._contents(), oci.Kernel.here())))
 
     def _mount(self, shared: Path) -> None:
         """Lay the layers over each other. `volatile`: a node that dies with its host is made anew anyway."""
         work = self.paths.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
-        for folder in (work, self.paths.root):
-            folder.mkdir(exist_ok=True)
-        layers = f"lowerdir={shared}:{self.paths.tree},upperdir={self.paths.own},workdir={work},volatile"
+        work.mkdir()
+        layers = (
+            f"lowerdir={self.paths.told}:{shared}:{self.paths.tree},upperdir={self.paths.own},workdir={work},volatile"
+        )
         try:
             mount("overlay", str(self.paths.root), "overlay", 0, layers)
         except OSError as error:
@@ -230,9 +277,6 @@ class Container:
             ) from error
 
     def _contents(self) -> oci.Container:
-        reaper = shutil.which("catatonit")
-        if reaper is None:
-            raise HostError("containers need the program catatonit", hint="apt-get install catatonit")
         return oci.Container(
             hostname=self.node,
             root=self.paths.root,
@@ -240,10 +284,7 @@ class Container:
             network=self.paths.network,
             cgroup=self._cgroup,
             limits=self._limits,
-            binds=(
-                oci.Bind(self.paths.events, f"{INSIDE}/events"),
-                oci.Bind(Path(reaper), f"{INSIDE}/{REAPER}", read_only=True),
-            ),
+            binds=(oci.Bind(self.paths.run, "/run"),),
         )
 
 

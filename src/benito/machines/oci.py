@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class Kernel:
     """Bits of those that can be given at all."""
 
     @classmethod
+    @cache
     def here(cls) -> Kernel:
         """Return what this process sees."""
         status = Path("/proc/self/status").read_text()

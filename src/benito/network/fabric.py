@@ -100,8 +100,9 @@ def _control(interfaces: Interfaces, plan: PnodePlan) -> None:
 def _bridge(interfaces: Interfaces, bridge: Bridge, late: frozenset[str]) -> None:
     switch = interfaces.bridge(bridge.name, f"bridge {bridge.lan}".rstrip())
     for port in bridge.ports:
-        if port in interfaces.links or port not in late:
-            interfaces.attach(port, bridge.name)
+        if port not in interfaces.links and port not in late:
+            raise NodeError(f"there is no interface {port} to make a port of the bridge {bridge.name}")
+    interfaces.attach_all(bridge.ports, bridge.name)
     for link in list(interfaces.links.values()):
         if link.master == switch.index and link.name not in bridge.ports:
             interfaces.detach(link.name)

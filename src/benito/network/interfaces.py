@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benito.errors import HostError, NodeError
+from benito.network import batch
 from benito.network.namespaces import quiet, write_sysctl
 
 MTU = 1500
@@ -176,15 +177,17 @@ class Interfaces:
                 self.ip.fdb("append", ifindex=index, lladdr=mac, dst=address)
         self._forwarding()[index] = wanted
 
-    def attach(self, name: str, bridge: str) -> None:
-        """Make an interface the bridge's port."""
-        link, switch = self.links.get(name), self.links.get(bridge)
-        if link is None or switch is None:
-            missing = name if link is None else bridge
-            raise NodeError(f"there is no interface {missing} to make {name} a port of the bridge {bridge}")
-        if link.master != switch.index:
-            self._set("the port", link, master=switch.index)
-            self._keep(replace(self.links[name], master=switch.index))
+    def attach_all(self, names: Iterable[str], bridge: str) -> None:
+        """Make many interfaces the bridge's ports, in one step."""
+        switch = self.links[bridge]
+        joining = [link for name in names if (link := self.links.get(name)) and link.master != switch.index]
+        requests = batch.Batch()
+        for link in joining:
+            what = f"the port {link.name} of {self.mark}"
+            requests.set(what, batch.link(link.index) + batch.number(batch.IFLA_MASTER, switch.index))
+        requests.run()
+        for link in joining:
+            self._keep(replace(link, master=switch.index))
 
     def detach(self, name: str) -> None:
         """Take an interface off its bridge, if it is on one."""
