@@ -113,7 +113,7 @@ def remove_nodes(topology: Topology, names: Iterable[str]) -> Topology:
     )
     nodes = tuple(node for node in topology.nodes if node.name not in gone)
     left = replace(topology, nodes=nodes, lans=_kinds(topology.lans, lans), foreign=foreign)
-    return _settled(_without(left, gone, set()), set())
+    return _settled(_without(left, topology, gone, set()), set())
 
 
 def remove_lans(topology: Topology, names: Iterable[str]) -> Topology:
@@ -133,7 +133,7 @@ def remove_lans(topology: Topology, names: Iterable[str]) -> Topology:
         if lan.name not in gone
     )
     foreign = tuple(replace(each, element=_off(each.element, gone)) for each in topology.foreign)
-    return _without(replace(topology, nodes=tuple(nodes), lans=lans, foreign=foreign), set(), gone)
+    return _without(replace(topology, nodes=tuple(nodes), lans=lans, foreign=foreign), topology, set(), gone)
 
 
 def _kinds(old: Iterable[Lan], new: Iterable[Lan]) -> tuple[Lan, ...]:
@@ -153,10 +153,15 @@ def _off(element: Element, gone: set[str]) -> Element:
     )
 
 
-def _without(topology: Topology, nodes: set[str], lans: set[str]) -> Topology:
-    """Leave out what speaks of nodes and LANs that are gone."""
+def _without(topology: Topology, before: Topology, nodes: set[str], lans: set[str]) -> Topology:
+    """Leave out what speaks of nodes and LANs that are gone, but were there before."""
     programs = {each.name for each in topology.programs if each.node in nodes}
-    ends = {f"{lan.name}-{node}" for lan in topology.lans for node in nodes}
+    ends = {
+        f"{lan.name}-{member.node}"
+        for lan in before.lans
+        for member in lan.members
+        if lan.name in lans or member.node in nodes
+    }
     gone = nodes | lans | programs | ends | {f"{node}_startcmd" for node in nodes}
     groups = {name: tuple(each for each in members if each not in gone) for name, members in topology.groups.items()}
     return replace(

@@ -46,7 +46,7 @@ def written(found: Topology) -> Topology:
     return topdl.read_source(topdl.write(found), "t.xml")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(documents(), st.data())
 def test_any_change_can_be_written_and_read(document: Element, data: st.DataObject) -> None:
     found = topdl.read_source(serialise(document), "t.xml")

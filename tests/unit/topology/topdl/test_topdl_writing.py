@@ -24,7 +24,7 @@ def meaning(read: Topology) -> dict[str, object]:
     return {key: value for key, value in describe(read).items() if key != "warnings"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(documents())
 def test_reading_and_writing_lose_nothing(document: Element) -> None:
     text = serialise(document)
@@ -38,7 +38,7 @@ def test_reading_and_writing_lose_nothing(document: Element) -> None:
     assert topdl.write(again) == written
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(documents())
 def test_what_lost_its_source_is_written_with_the_same_meaning(document: Element) -> None:
     read = topdl.read_source(serialise(document), "t.xml")

@@ -115,7 +115,10 @@ class LanText:
 
         A node's second place on the LAN can't be shaped by itself, so such places come before all others.
         """
-        second = [end for place, end in enumerate(self.ends) if self.nodes[place] in self.nodes[:place]]
+        first: dict[str, int] = {}
+        for place, node in enumerate(self.nodes):
+            first.setdefault(node, place)
+        second = [end for place, end in enumerate(self.ends) if first[self.nodes[place]] != place]
         counted = Counter(
             end.outward
             for end in second or self.ends

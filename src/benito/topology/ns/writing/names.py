@@ -62,7 +62,8 @@ class Names:
         """Return the variable that names the object."""
         name = self._names[kind, old]
         found = ELEMENT.fullmatch(name)
-        if found and IDENTIFIER.fullmatch(found[1]) and found[1] not in self._scalars | VARIABLES:
+        free = found is not None and found[1] not in self._scalars and found[1] not in VARIABLES
+        if found and free and IDENTIFIER.fullmatch(found[1]):
             return f"{found[1]}({found[2]})"
         return name
 
