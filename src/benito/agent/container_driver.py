@@ -24,7 +24,7 @@ from benito.images.tree import root_of
 from benito.machines import guest, oci
 from benito.machines.container import SSHD, Container, Paths, SharedLayer
 from benito.machines.engine import Engine
-from benito.machines.files import Files
+from benito.machines.files import Files, bundle
 from benito.machines.guest_agent import ExecResult
 from benito.plan import model
 
@@ -78,7 +78,9 @@ class ContainerDriver:
         """How many may be between their start and being up."""
         self._has_turn = False
         self._group = around.group.child(f"m-{machine.control.name}")
-        paths = Paths(around.nodes / machine.node, around.light / machine.control.name, root_of(image), network)
+        folder = around.nodes / machine.node
+        software = bundle(folder, machine.software.bundle) if machine.software else None
+        paths = Paths(folder, around.light / machine.control.name, root_of(image), network, software)
         self._container = Container(
             machine.node,
             machine.control.name,

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from asyncio import StreamReader
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class Paths:
     """The image's root folder."""
     network: Path
     """The node's network namespace, mounted."""
+    software: Path | None = None
+    """The bundle of software that it is to unpack."""
 
     @property
     def own(self) -> Path:
@@ -284,8 +286,13 @@ class Container:
             network=self.paths.network,
             cgroup=self._cgroup,
             limits=self._limits,
-            binds=(oci.Bind(self.paths.run, "/run"),),
+            binds=tuple(self._binds()),
         )
+
+    def _binds(self) -> Iterator[oci.Bind]:
+        yield oci.Bind(self.paths.run, "/run")
+        if self.paths.software is not None:
+            yield oci.Bind(self.paths.software, f"{guest.HOME}/software.tar", read_only=True)
 
 
 async def _finish(argv: Sequence[str]) -> None:

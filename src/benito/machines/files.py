@@ -12,6 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 
+def bundle(folder: Path, digest: str) -> Path:
+    """Return where a bundle of software lies, beside the folders of the nodes that share it."""
+    return folder.parent.with_name("software") / f"{digest}.tar"
+
+
 class Files(Protocol):
     """Takes plain files by their paths below the node's root; owners are numbers."""
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from benito.errors import CapacityError
 from benito.images.catalog import Image
 from benito.machines.accelerator import QEMU, Accelerator, cpu_model
+from benito.machines.files import bundle
 from benito.plan.model import Machine
 
 QEMU_UID = 64070
@@ -47,10 +48,6 @@ class Paths:
     def disk(self) -> Path:
         """The machine's own disk, an overlay of its image's."""
         return self.folder / "disk.qcow2"
-
-    def bundle(self, digest: str) -> Path:
-        """A bundle of software, which the experiment's machines share."""
-        return self.folder.parent.with_name("software") / f"{digest}.tar"
 
     @property
     def console_log(self) -> Path:
@@ -171,7 +168,7 @@ def _software(machine: Machine, paths: Paths) -> list[str]:
     """Return the disk whose sectors are the archive of what the node is to unpack, so that it needs no file system."""
     if machine.software is None:
         return []
-    file = {"driver": "file", "filename": str(paths.bundle(machine.software.bundle)), "read-only": True}
+    file = {"driver": "file", "filename": str(bundle(paths.folder, machine.software.bundle)), "read-only": True}
     archive = {"driver": "raw", "node-name": "software", "read-only": True, "file": file}
     return [
         *("-blockdev", json.dumps(archive)),
