@@ -43,6 +43,10 @@ def add_own(target: Files, machine: Machine, experiment: str, inside: Inside) ->
         target.file(f"{BOOT}/routerip", f"{control.gateway}\n")
     if inside.sync_server:
         target.file(f"{BOOT}/syncserver", f"{nickname(inside.sync_server, experiment)}\n")
+    # Such folders may lie in the node's memory, where nothing shared can be.
+    for path, text in inside.files.items():
+        if path.startswith(BOOT):
+            target.file(path, text)
 
 
 def add_shared(target: Files, experiment: str, inside: Inside) -> None:
@@ -52,7 +56,8 @@ def add_shared(target: Files, experiment: str, inside: Inside) -> None:
     target.file("var/containers/pid", f"{pid}\n")
     target.file("var/containers/eid", f"{eid}\n")
     for path, text in inside.files.items():
-        target.file(path, text)
+        if not path.startswith(BOOT):
+            target.file(path, text)
     for path, link in LINKS.items():
         target.link(path, link)
     for path in FOLDERS:

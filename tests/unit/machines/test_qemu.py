@@ -1,6 +1,7 @@
 """QEMU's command line."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
@@ -10,6 +11,7 @@ from planned import a_machine, an_image
 
 from benito.errors import CapacityError
 from benito.machines import qemu
+from benito.plan.model import Software
 
 PATHS = qemu.Paths(Path("/home/x"), Path("/run/x"))
 NODE_ID = UUID("12345678-1234-5678-1234-567812345678")
@@ -84,3 +86,12 @@ def test_the_accelerator_decides_the_processor() -> None:
 
 def test_the_machine_id_comes_with_the_first_boot() -> None:
     assert values(words(), "-append") == [f"root=/dev/vda rw systemd.machine_id={NODE_ID.hex}"]
+
+
+def test_software_is_a_read_only_disk_that_says_what_it_is() -> None:
+    command = words(machine=replace(a_machine(), software=Software("ab12")))
+    (disk,) = [value for value in values(command, "-blockdev") if '"software"' in value]
+    assert json.loads(disk)["file"] == {"driver": "file", "filename": "/software/ab12.tar", "read-only": True}
+    assert json.loads(disk)["read-only"]
+    assert [value for value in values(command, "-device") if "serial=benito-software" in value]
+    assert "benito-software" not in str(words())
