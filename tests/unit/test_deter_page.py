@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from benito.cli.known.containerize import WITHOUT_EFFECT
 from benito.machines.emulab import LINKS, PROGRAMS
 from benito.topology.advice import PROVIDED, advice
 from benito.topology.reader import read
@@ -28,9 +27,3 @@ def test_every_tool_on_a_node_is_on_the_page(program: str) -> None:
 def test_advice_knows_the_tools_that_nodes_have() -> None:
     tools = {f"/usr/local/etc/emulab/{name}" for name in PROGRAMS if name != "emulab-syncd"}
     assert {*PROVIDED} == tools | {f"/{path}" for path in LINKS if path.startswith("usr/testbed/")}
-
-
-@pytest.mark.parametrize("option", sorted(WITHOUT_EFFECT))
-def test_old_options_are_never_said_to_work(option: str) -> None:
-    line = next((line for line in PAGE.splitlines() if f"`{option}`" in line), "")
-    assert "do what they did" not in line

@@ -8,7 +8,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from benito.plan.model import Direction, Machine, PnodePlan
+from benito.plan.model import Direction, Inside, Machine, PnodePlan
 
 
 class Verb(StrEnum):
@@ -102,6 +102,8 @@ def _machine(machine: Machine) -> Mapping[str, Any]:
     for nic in facts.pop("nics"):
         size = "large frames" if nic.large_frames else "small frames"
         facts[f"interface {nic.port}"] = f"{nic.lan} {nic.address}/{nic.prefix} {nic.mac} {size}"
+    if machine.software is not None:
+        facts["software"] = machine.software.bundle[:12]
     facts["routes"] = _table(tuple((route.destination, route.via) for route in facts.pop("routes")))
     return facts
 
@@ -137,3 +139,13 @@ def _common(before: Sequence[PnodePlan], after: Sequence[PnodePlan]) -> Iterator
     if before[0].accounts != after[0].accounts:
         names = [", ".join(account.name for account in plans[0].accounts) for plans in (before, after)]
         yield Change(Verb.CHANGE, "accounts", (f"{_show(names[0])} -> {_show(names[1])}",))
+    if changed := tuple(_inside(before[0].inside, after[0].inside)):
+        yield Change(Verb.CHANGE, "all nodes", changed)
+
+
+def _inside(before: Inside, after: Inside) -> Iterator[str]:
+    """Yield what nodes find inside that is other than before; their files tell only what other changes say."""
+    if before.environment != after.environment:
+        yield "environment of start commands"
+    if before.sync_server != after.sync_server:
+        yield f"sync server {_show(before.sync_server)} -> {_show(after.sync_server)}"

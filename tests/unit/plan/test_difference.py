@@ -75,3 +75,11 @@ def test_routes_and_accounts_are_compared() -> None:
     assert words(before, routed)[0].startswith("change machine n0: routes none -> 1 (")
     people = tuple(replace(p, accounts=(Account("ada", ()),)) for p in before)
     assert words(before, people) == ["change accounts: none -> ada"]
+
+
+def test_what_all_nodes_find_inside_is_told() -> None:
+    before = chain(2)
+    after = replace(before, environment={"X": "1"}, attributes={"sync_server": "n1"})
+    assert words(plans(before, 0, 0), plans(after, 0, 0)) == [
+        "change all nodes: environment of start commands, sync server n0 -> n1",
+    ]
