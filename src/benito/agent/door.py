@@ -19,6 +19,8 @@ PORT = 22
 BACKLOG = 64
 AT_ONCE = 4
 """Visitors of one node that are let in at the same time."""
+SILENCE_S = 0.2
+"""How long a visitor may be silent before it is let in all the same."""
 log = logging.getLogger(__name__)
 
 
@@ -78,6 +80,8 @@ class Door:
 
     async def _let_in(self, connection: socket.socket) -> None:
         with contextlib.closing(connection):
+            if not await _stays(connection):
+                return
             connection.setblocking(True)
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -89,3 +93,21 @@ class Door:
                 await process.wait()
             except OSError as error:
                 log.warning("a visitor can't be let in: %s", error)
+
+
+async def _stays(connection: socket.socket) -> bool:
+    """Whether a visitor hasn't only looked whether the door is open; most say who they are at once."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(connection, readable.set)
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            await readable.wait()
+    except TimeoutError:
+        return True
+    finally:
+        loop.remove_reader(connection)
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False

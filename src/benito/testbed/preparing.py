@@ -33,6 +33,8 @@ from benito.topology.model import Topology
 
 UNDERLAY = IPv4Network("100.64.0.0/16")
 """Addresses of pnodes among themselves, in a network of each experiment's own."""
+PICTURED_NODES = 60
+"""An experiment of more nodes is drawn when somebody asks for it (`benito graph`): it takes seconds."""
 LIGHT = frozenset({"container", "physical"})
 """Kinds of nodes that share the host's kernel: they take what they use, and no more."""
 OPTIONAL_ACTIONS = frozenset({"nonfatal", "ignore"})
@@ -219,8 +221,10 @@ def write(place: Place, prepared: Prepared) -> None:
     (place.folder / "assignment").write_text("".join(f"{node} {pnode}\n" for node, pnode in places))
     (place.folder / "hosts").write_text(prepared.plans[0].hosts if prepared.plans else "")
     (place.folder / "topology.xml").write_text(topdl.write(prepared.topology))
-    picture = drawing.svg(prepared.topology, prepared.assignment, title=str(place.experiment))
-    (place.folder / "visualization.svg").write_text(picture)
+    picture = place.folder / "visualization.svg"
+    picture.unlink(missing_ok=True)
+    if len(prepared.topology.nodes) <= PICTURED_NODES:
+        picture.write_text(drawing.svg(prepared.topology, prepared.assignment, title=str(place.experiment)))
     place.nodes.mkdir(exist_ok=True)
     place.events.touch()
 

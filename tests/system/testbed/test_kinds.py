@@ -1,0 +1,166 @@
+"""Machines, containers and a physical node in one experiment, on links and a LAN across pnodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Bed, changes, eventually, snapshot, write
+
+pytestmark = pytest.mark.system
+
+NAME = "TestKinds/mix"
+NODES = ("vm-0", "vm-1", "box-0", "box-1", "iron")
+TEXT = """
+set vm-0 [$ns node]
+set vm-1 [$ns node]
+set box-0 [$ns node]
+set box-1 [$ns node]
+set iron [$ns node]
+foreach box [list ${box-0} ${box-1}] { tb-add-node-attribute $box containers:node_type openvz }
+tb-add-node-attribute $iron containers:node_type embedded_pnode
+set lan [$ns make-lan "${vm-0} ${vm-1} ${box-0} ${box-1} $iron" 100Mb 5ms]
+set near [$ns duplex-link ${box-0} ${box-1} 10Mb 20ms DropTail]
+set far [$ns duplex-link ${box-1} $iron 10Mb 20ms DropTail]
+tb-set-node-startcmd ${vm-0} "exit 3"
+tb-set-node-startcmd ${box-0} "echo out; echo err >&2; exit 4"
+tb-set-node-startcmd $iron "hostname; exit 5"
+"""
+
+
+@pytest.fixture(scope="module")
+def mix(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    before = snapshot()
+    file = write(tmp_path_factory.mktemp("files"), "mix.ns", TEXT)
+    bed.ok("up", file, "-p", "TestKinds", "-e", "mix", "--packing", "2", "--no-linktest")
+    yield bed
+    bed.ok("terminate", NAME)
+    assert changes(before) == {}
+
+
+def inside(bed: Bed, node: str, command: str) -> subprocess.CompletedProcess[str]:
+    return bed.inside(f"{node}.mix.testkinds", command)
+
+
+def first_process(bed: Bed, node: str) -> int:
+    """Return the pid that a container's first process has on this host."""
+    own = f"{bed.home}/experiments/testkinds/mix/nodes/{node}/own"
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            root = (folder / "mountinfo").read_text().splitlines()[0]
+            pids = next(line for line in (folder / "status").read_text().splitlines() if line.startswith("NSpid:"))
+        except (OSError, StopIteration, IndexError):
+            continue
+        if f"nodes/{node}/own" in root and pids.split()[-1] == "1" and _of(bed, folder):
+            return int(folder.name)
+    raise AssertionError(f"no container with {own}")
+
+
+def _of(bed: Bed, process: Path) -> bool:
+    """Whether a process is of this bed's experiment."""
+    leases = [json.loads(file.read_text()) for file in Path("/run/benito").glob("*/lease.json")]
+    hashes = [lease["hash"] for lease in leases if lease["home"] == str(bed.home)]
+    return any(word in (process / "cgroup").read_text() for word in hashes)
+
+
+def test_every_kind_boots_and_runs_its_start_command(mix: Bed) -> None:
+    listed = {node["node"]: node for node in mix.status(NAME)["nodes"]}
+    assert {node: record["kind"] for node, record in listed.items()} == {
+        "vm-0": "qemu",
+        "vm-1": "qemu",
+        "box-0": "container",
+        "box-1": "container",
+        "iron": "physical",
+    }
+    assert listed["iron"]["pnode"] not in {listed[node]["pnode"] for node in NODES if node != "iron"}
+    wanted = {"vm-0": 3, "vm-1": None, "box-0": 4, "box-1": None, "iron": 5}
+    eventually(lambda: mix.nodes(NAME) == {node: ("booted", code) for node, code in wanted.items()}, 20, "exit codes")
+    said = inside(
+        mix, "box-0", "cd /var/benito/log; cat start_command.out start_command.err; tail -1 start_command.log"
+    )
+    assert said.stdout == "out\nerr\nexit status: 4\n"
+
+
+def test_every_pair_pings_by_name_and_nothing_comes_early(mix: Bed) -> None:
+    script = f"for n in {' '.join(NODES)}; do ping -q -c 2 -i 0.2 -W 10 $n || exit 1; done"
+    for name in NODES:
+        done = inside(mix, name, script)
+        assert done.returncode == 0, done.stdout + done.stderr
+        for target, block in zip(NODES, done.stdout.split("PING ")[1:], strict=True):
+            assert block.startswith(f"{target}-lan ")
+            least = float(block.rpartition("= ")[2].split("/")[0])
+            assert least >= (0 if name == target else 10), f"{name} -> {target}: {least} ms"
+    for node, target in (("box-0", "box-1-near"), ("iron", "box-1-far")):
+        least = float(inside(mix, node, f"ping -q -c 2 -i 0.2 {target}").stdout.rpartition("= ")[2].split("/")[0])
+        assert 40 <= least < 60
+
+
+def test_containers_are_nodes_and_have_no_hand_on_the_host(mix: Bed) -> None:
+    for node in ("box-0", "iron"):
+        done = inside(mix, node, "hostname; id -u; ls /sys/class/net | wc -l; sudo -n id -u; cat /proc/1/comm")
+        assert done.stdout.split() == [node, "0", "4", "0", "reaper"]
+        own = "sysctl -qw net.ipv4.ip_forward=1; ip route add 203.0.113.0/24 dev eth1 && timeout 5 tcpdump -c1 -ieth1"
+        assert inside(mix, node, f"{own} & ping -c 2 vm-0; wait %1").returncode == 0
+        for forbidden in (
+            "echo 1 > /proc/sys/kernel/panic",
+            "echo h > /proc/sysrq-trigger",
+            "mount -t tmpfs none /mnt",
+            "mknod /tmp/disk b 254 0",
+            "modprobe dummy",
+            "date -s 2001-01-01",
+            "chroot /proc/1/root/../.. ls /var/tmp/benito-test",
+        ):
+            assert inside(mix, node, forbidden).returncode != 0, forbidden
+    assert "box-0" in mix.ok("exec", "-p", "TestKinds", "-e", "mix", "box-*", "hostname")
+
+
+def test_a_node_goes_down_and_comes_up_again_as_it_was(mix: Bed) -> None:
+    inside(mix, "box-0", "echo mine > /root/kept; echo 10.9.9.9 vm-0 > /etc/hosts; ip addr add 10.9.9.9/32 dev eth1")
+    words = ["-p", "TestKinds", "-e", "mix", "box-0"]
+    mix.ok("node", "stop", *words)
+    eventually(lambda: mix.nodes(NAME)["box-0"] == ("dead", 0), 10, "box-0 is down")
+    mix.ok("node", "start", *words)
+    eventually(lambda: mix.nodes(NAME)["box-0"] == ("booted", 4), 10, "box-0 is up and has run its start command")
+    done = inside(mix, "box-0", "cat /root/kept; ping -q -c 1 -W 5 vm-0 | head -1; ip -br addr show eth1")
+    assert done.stdout.startswith("mine\nPING vm-0-lan (10.0.0.1)")
+    assert "10.9.9.9" not in done.stdout
+    mix.ok("node", "restart", "-p", "TestKinds", "-e", "mix", "iron")
+    eventually(lambda: mix.nodes(NAME)["iron"] == ("booted", 5), 10, "iron has restarted")
+    assert inside(mix, "iron", "ping -q -c 1 -W 5 box-1-far").returncode == 0
+
+
+def test_a_container_that_dies_is_dead_and_swapin_brings_it_back(mix: Bed) -> None:
+    os.kill(first_process(mix, "box-1"), signal.SIGKILL)
+    eventually(lambda: mix.nodes(NAME)["box-1"] == ("dead", -9), 4, "box-1 is dead with its process's code")
+    mix.ok("swapin", NAME)
+    assert mix.nodes(NAME)["box-1"][0] == "booted"
+    assert inside(mix, "box-1", "ping -q -c 1 -W 5 iron-far").returncode == 0
+
+
+def test_containers_outlive_agent_and_keeper(mix: Bed) -> None:
+    before = first_process(mix, "box-0"), first_process(mix, "iron")
+    victims = [
+        int(folder.name)
+        for folder in Path("/proc").glob("[0-9]*")
+        if any(module in _words(folder) for module in ("benito.agent.agent", "benito.testbed.keeper"))
+        and _of(mix, folder)
+    ]
+    assert len(victims) == 4
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: inside(mix, "box-0", "true").returncode == 0, 20, "ssh answers again")
+    eventually(lambda: {boot for boot, _ in mix.nodes(NAME).values()} == {"booted"}, 20, "all are seen booted again")
+    assert (first_process(mix, "box-0"), first_process(mix, "iron")) == before
+
+
+def _words(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
