@@ -158,8 +158,8 @@ class Agent:
             await runner.forget()
             await asyncio.to_thread(self.kinds.forget, runner.machine, plan.experiment)
 
-    def _runner_of(self, machine: model.Machine, plan: model.PnodePlan) -> Runner:
-        driver = self.kinds.driver(machine, plan.experiment, self.memory.options)
+    def _runner_of(self, machine: model.Machine, plan: model.PnodePlan, *, running: bool = False) -> Runner:
+        driver = self.kinds.driver(machine, plan.experiment, self.memory.options, running=running)
         return Runner(machine, driver, self.around)
 
     async def status(self) -> dict[str, Status]:
@@ -222,12 +222,17 @@ class Agent:
             return
         jobs = await self.spawner.jobs()
         for machine in plan.machines:
-            if machine.node not in states:
+            try:
+                runner = self._runner_of(machine, plan, running=True)
+            except BenitoError as error:
+                log.error("%s is not adopted: %s", machine.node, error)
                 continue
-            runner = self._runner_of(machine, plan)
-            runner.restore(states[machine.node])
-            self.runners[machine.node] = runner
             pid, code = jobs.get(runner.driver.job, (None, None))
+            if machine.node not in states and pid is None:
+                continue
+            # One that runs and isn't written down was started just before the former agent ended.
+            runner.restore(states.get(machine.node, Remembered("running", None, configured=False)))
+            self.runners[machine.node] = runner
             if pid is not None:
                 runner.take_up()
             elif runner.boot != "dead":
@@ -257,6 +262,7 @@ def _write(file: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     new = file.with_suffix(".new")
     new.write_bytes(data)
+    new.chmod(0o600)
     new.replace(file)
 
 

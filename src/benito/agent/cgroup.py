@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import time
 from dataclasses import dataclass
@@ -113,25 +114,33 @@ class Group:
         return found - {0}
 
     def kill(self) -> None:
-        """Kill every process in it and wait until they are gone; HostError when they don't go."""
-        deadline = time.monotonic() + SETTLE_S
+        """Kill every process in it and wait until they are gone; HostError when they stop going."""
+        fewest, deadline = None, time.monotonic() + SETTLE_S
         while pids := self.pids():
-            descriptors = []
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    descriptors.append(os.pidfd_open(pid))
-                    os.kill(pid, signal.SIGKILL)
+            if fewest is None or len(pids) < fewest:
+                fewest, deadline = len(pids), time.monotonic() + SETTLE_S
             if time.monotonic() > deadline:
-                raise HostError(f"processes {sorted(pids)} of the control group {self.path} don't end")
-            for descriptor in descriptors:
-                _await_end(descriptor, deadline)
+                raise HostError(f"processes {sorted(pids)[:10]} of the control group {self.path} don't end")
+            last = None
+            for pid in pids:
+                last = _kill(pid, last)
+            _await_end(last, deadline)
 
     def remove(self) -> None:
-        """Remove it and every group below it; processes in it are killed. Fine when it doesn't exist."""
+        """Remove it and every group below it; processes in it are killed. Fine when it doesn't exist.
+
+        HostError when the kernel doesn't let it go.
+        """
         self.kill()
         for folder in self.folders:
             for below, _, _ in os.walk(folder, topdown=False):
                 _remove_folder(Path(below))
+
+    def remove_if_empty(self) -> None:
+        """Remove it unless there are groups or processes in it; never ends anything."""
+        for folder in self.folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def memory_mib(self) -> float:
         """Memory that its processes use now, page cache included; 0 where it isn't counted."""
@@ -157,10 +166,28 @@ def _write(path: Path, value: str) -> None:
         path.write_text(value)
 
 
-def _await_end(descriptor: int, deadline: float) -> None:
-    import select
+def _kill(pid: int, last: int | None) -> int | None:
+    """Kill that process and no other that may get its number; returns a descriptor that tells of its end.
 
-    select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+    One descriptor at a time is open, `last` being closed: a group may hold more processes than we may open files.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return last
+    if last is not None:
+        os.close(last)
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    return descriptor
+
+
+def _await_end(descriptor: int | None, deadline: float) -> None:
+    if descriptor is None:
+        return
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll(1000 * max(0.0, min(0.2, deadline - time.monotonic())))
     os.close(descriptor)
 
 
@@ -172,7 +199,7 @@ def _remove_folder(folder: Path) -> None:
             folder.rmdir()
         except FileNotFoundError:
             return
-        except OSError:
+        except OSError as error:
             if time.monotonic() > deadline:
-                raise
+                raise HostError(f"can't remove the control group {folder}: {error.strerror}") from error
             time.sleep(0.01)

@@ -103,12 +103,20 @@ class Init:
         while True:
             now = time.monotonic()
             for name in [name for name, at in self.due.items() if at <= now]:
-                del self.due[name]
-                self._start(self.jobs[name])
+                self._start_again(name)
             timeout = max(0.0, min(self.due.values()) - now) if self.due else None
             for key, _ in self.selector.select(timeout):
                 key.data(key.fileobj)
             self._reap()
+
+    def _start_again(self, name: str) -> None:
+        """Start a kept job; a host that can't fork now is asked again later, for all else here goes on."""
+        del self.due[name]
+        try:
+            self._start(self.jobs[name])
+        except OSError as error:
+            print(f"{name} can't be started: {error}", file=sys.stderr)
+            self.due[name] = time.monotonic() + MAX_WAIT_S
 
     def _reap(self) -> None:
         while True:
@@ -151,7 +159,10 @@ class Init:
                 self._forget(watcher)
 
     def _accept(self, listener: socket.socket) -> None:
-        connection, _ = listener.accept()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
         connection.setblocking(False)
         self.selector.register(connection, selectors.EVENT_READ, Conversation(self, connection).read)
 
@@ -277,6 +288,7 @@ def _become(job: Job) -> None:
 
 def main() -> None:
     """Leave the host's namespaces, report the sandbox's pid (as the host sees it) on standard output, and serve."""
+    os.umask(0o022)
     ask = argparse.ArgumentParser(prog="benito-init")
     ask.add_argument("--name", required=True, help="host name inside")
     ask.add_argument("--socket", required=True, help="where to listen, as seen from inside")

@@ -38,13 +38,16 @@ class Kinds:
             self._cables(plan.experiment).lay(light)
             self._shared.have(plan)
 
-    def driver(self, machine: model.Machine, experiment: str, options: Options) -> Driver:
-        """Return the driver of a machine; NodeError when its kind or its image can't be had."""
+    def driver(self, machine: model.Machine, experiment: str, options: Options, *, running: bool = False) -> Driver:
+        """Return the driver of a machine; NodeError when its kind or its image can't be had.
+
+        A `running` machine has its image open, whatever has become of the catalog's since.
+        """
         make = self._makers.get(machine.kind)
         if make is None:
             raise NodeError(f"{machine.node}: there are no nodes of the kind {machine.kind!r}")
         image = self._around.catalog.get(machine.image.name)
-        if image.info.digest != machine.image.digest:
+        if not running and image.info.digest != machine.image.digest:
             raise NodeError(
                 f"{machine.node}: the image {machine.image.name} has changed since the plan was made",
                 hint="swap out and in again",

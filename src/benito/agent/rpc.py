@@ -155,7 +155,9 @@ class Client:
         try:
             request = {"id": number, "op": operation, "arguments": dict(arguments or {})}
             self._writer.write(json.dumps(request).encode() + b"\n")
-            return await asyncio.wait_for(future, deadline_s)
+            # Not wait_for: Python 3.11's loses a cancellation that comes when the future is done.
+            async with asyncio.timeout(deadline_s):
+                return await future
         except TimeoutError:
             raise errors.NodeError(f"{operation}: no reply within {deadline_s:g} s from {self.path}") from None
         except OSError as error:

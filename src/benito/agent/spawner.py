@@ -26,7 +26,10 @@ class Exit:
 
 
 def request(path: Path, **words: Any) -> dict[str, Any]:
-    """Ask an init once, from code that isn't asynchronous; Unreachable when it is gone, NodeError when it refuses."""
+    """Ask an init once, from code that isn't asynchronous.
+
+    Unreachable when it is gone; NodeError when it refuses or is too busy to answer.
+    """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(REPLY_S)
@@ -34,6 +37,8 @@ def request(path: Path, **words: Any) -> dict[str, Any]:
             connection.sendall(json.dumps(words).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 return _reply(lines.readline(), path)
+    except TimeoutError:
+        raise NodeError(f"the init at {path} doesn't answer", hint="is the host very busy? try again") from None
     except OSError as error:
         raise Unreachable(f"no init answers at {path}: {error}") from None
 

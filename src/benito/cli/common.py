@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from benito.testbed.progress import Progress
     from benito.testbed.testbed import Testbed
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PIPE_WIDTH = 160
 """Columns of a table that no terminal shows."""
 
@@ -77,7 +79,7 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, width=None if terminal else PIPE_WIDTH)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=None if terminal else PIPE_WIDTH)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
@@ -89,6 +91,14 @@ def table(*columns: str, title: str | None = None) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def plain(text: str) -> str:
+    """Return the text without control characters but newlines and tabs.
+
+    What a node writes may hold escape sequences, and a terminal obeys them.
+    """
+    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def say(text: str) -> None:
@@ -103,7 +113,7 @@ class Lines:
         self.began = time.monotonic()
 
     def _say(self, text: str) -> None:
-        click.echo(f"[{time.monotonic() - self.began:6.1f} s] {text}", err=True)
+        click.echo(f"[{time.monotonic() - self.began:6.1f} s] {plain(text)}", err=True)
 
     def step(self, text: str) -> None:
         """Say what is done now."""
@@ -142,10 +152,15 @@ class Screen:
 
     def notice(self, text: str) -> None:
         """Show it above."""
-        self.console.print(f"[yellow]note:[/] {text}")
+        from rich.text import Text
+
+        self.console.print(Text.assemble(("note: ", "yellow"), plain(text)))
 
     def _keep(self, text: str) -> None:
-        self.console.print(f"[green]✓[/] {text} [dim]({time.monotonic() - self.began:.1f} s)[/]")
+        from rich.text import Text
+
+        taken = f" ({time.monotonic() - self.began:.1f} s)"
+        self.console.print(Text.assemble(("✓ ", "green"), plain(text), (taken, "dim")))
 
     def _render(self) -> RenderableType:
         from rich.console import Group

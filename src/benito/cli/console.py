@@ -30,8 +30,7 @@ def command(node: str, pid: str | None, eid: str | None, log: bool) -> None:
     bed = Testbed()
     experiment, name = experiment_of(bed, node, pid, eid)
     if log:
-        place = bed.place(experiment)
-        click.echo((place.nodes / name / "console.log").read_text(errors="replace"))
+        click.echo(_shown(bed.place(experiment).nodes / name / "console.log"))
         return
     require_root("`benito console`")
     place, nodes = active_nodes(bed, experiment, name)
@@ -39,6 +38,21 @@ def command(node: str, pid: str | None, eid: str | None, log: bool) -> None:
     say(f"console of {nodes[0].node}; Ctrl-] leaves it, Enter shows the prompt")
     _talk(connection)
     say("")
+
+
+def _shown(log: Path) -> str:
+    """What the console has shown, harmless to this terminal; InputError when there is no such log."""
+    from benito.cli.common import plain
+    from benito.errors import HostError, InputError
+
+    try:
+        return plain(log.read_text(errors="replace").replace("\r\n", "\n"))
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no console log of {log.parent.name}", hint="`benito nodes` lists the nodes"
+        ) from None
+    except OSError as error:
+        raise HostError(f"can't read {log}: {error.strerror}", hint="run it with sudo") from None
 
 
 def connect(folder: Path, name: str) -> socket.socket:

@@ -16,6 +16,8 @@ def command(as_json: bool) -> None:
 
     Exit status 1 when something must be mended first.
     """
+    from rich.text import Text
+
     from benito.cli.common import console, print_json, table
     from benito.testbed.doctor import examine
     from benito.testbed.testbed import Testbed
@@ -26,6 +28,6 @@ def command(as_json: bool) -> None:
     else:
         made = table("", "what", "found", "what to do")
         for check in checks:
-            made.add_row(f"[{STYLES[check.grade]}]{check.grade}[/]", check.what, check.found, check.hint)
+            made.add_row(Text(check.grade, STYLES[check.grade]), check.what, check.found, check.hint)
         console().print(made)
     raise SystemExit(1 if any(check.grade == "bad" for check in checks) else 0)

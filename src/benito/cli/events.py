@@ -14,9 +14,10 @@ from benito.cli.common import experiment_arguments, json_option
 def command(experiment: str | None, pid: str | None, eid: str | None, following: bool, as_json: bool) -> None:
     """Show what has happened in an experiment, oldest first."""
     import asyncio
+    import contextlib
     import json
 
-    from benito.cli.common import chosen
+    from benito.cli.common import chosen, plain
     from benito.testbed.keeping import follow
     from benito.testbed.testbed import Testbed
 
@@ -24,12 +25,15 @@ def command(experiment: str | None, pid: str | None, eid: str | None, following:
     place = bed.place(chosen(bed, experiment, pid, eid))
     if place.events.exists():
         for line in place.events.read_text().splitlines():
-            click.echo(line if as_json else sentence(json.loads(line)))
+            # A host that lost power may leave half a line.
+            with contextlib.suppress(ValueError, KeyError):
+                event = json.loads(line)
+                click.echo(line if as_json else plain(sentence(event)))
 
     async def go_on() -> None:
         async for event in follow(place):
             if "time" in event:
-                click.echo(json.dumps(event) if as_json else sentence(event))
+                click.echo(json.dumps(event) if as_json else plain(sentence(event)))
 
     if following:
         asyncio.run(go_on())

@@ -11,7 +11,7 @@ from benito.cli.common import json_option
 @json_option
 def command(as_json: bool) -> None:
     """List experiments and their states."""
-    from benito.cli.common import console, print_json, say, table
+    from benito.cli.common import console, plain, print_json, say, table
     from benito.testbed.testbed import Testbed
 
     records = Testbed().records()
@@ -25,5 +25,5 @@ def command(as_json: bool) -> None:
         return
     made = table("experiment", "state", "packing", "file", "reason")
     for r in records:
-        made.add_row(str(r.id), r.state, str(r.settings.packing), r.settings.file, r.reason)
+        made.add_row(str(r.id), r.state, str(r.settings.packing), r.settings.file, plain(r.reason))
     console().print(made)

@@ -87,6 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
 def run(command: Callable[[list[str]], Any], words: list[str] | None = None, debug: bool | None = None) -> None:
     """Run a command with its words; ends the process with the command's or its error's exit status."""
     words = sys.argv[1:] if words is None else words
+    # What machines must reach has to stay passable on hosts whose umask hides everything.
+    os.umask(0o022)
     debug = "--debug" in words if debug is None else debug
     try:
         status = command(words)
@@ -111,7 +113,9 @@ def _report(error: Exception, debug: bool) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, BenitoError):
-        click.echo(_styled(str(error)), err=True)
+        from benito.cli.common import plain
+
+        click.echo(_styled(plain(str(error))), err=True)
         return error.exit_status
     if isinstance(error, BrokenPipeError):
         return 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benito.cli.common import console, print_json, say, table
+from benito.cli.common import console, plain, print_json, say, table
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from benito.testbed.home import ExperimentId
     from benito.testbed.linktest import Measurement
@@ -55,8 +56,10 @@ def nodes_table(view: ExperimentView) -> Table:
     return made
 
 
-def status_cells(node: NodeView) -> tuple[str, str]:
+def status_cells(node: NodeView) -> tuple[Text, str]:
     """How a node's `[boot, code]` is shown."""
+    from rich.text import Text
+
     boot = node.boot or "unknown"
     style = BOOT_STYLES.get(boot, "dim")
     if boot == "dead":
@@ -65,17 +68,19 @@ def status_cells(node: NodeView) -> tuple[str, str]:
         code = "-"
     else:
         code = f"exit {node.code}"
-    return f"[{style}]{boot}[/]", code
+    return Text(boot, style), code
 
 
 def links_table(measured: list[Measurement]) -> Table:
     """Asked and measured, side by side."""
+    from rich.text import Text
+
     made = table("link", "between", "bandwidth asked", "RTT asked", "RTT measured", "loss asked", "lost")
     for m in measured:
         between = f"{m.a} - {m.b}"
         asked = (rate(m.asked_kbps), f"{m.asked_rtt_ms:g} ms")
         if m.error:
-            made.add_row(m.lan, between, *asked, f"[red]{m.error}[/]", percent(m.asked_loss), "-")
+            made.add_row(m.lan, between, *asked, Text(plain(m.error), "red"), percent(m.asked_loss), "-")
             continue
         rtt = (
             "none came back"

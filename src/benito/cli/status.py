@@ -46,9 +46,10 @@ def _rendered(view: ExperimentView) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
+    from benito.cli.common import plain
     from benito.cli.report import nodes_table
 
-    head = f"{view.experiment} is {view.state}" + (f": {view.reason}" if view.reason else "")
+    head = f"{view.experiment} is {view.state}" + (f": {plain(view.reason)}" if view.reason else "")
     lost = [name for name, state in view.pnodes.items() if state == "lost"]
     lines: list[RenderableType] = [Text(head)]
     if lost:

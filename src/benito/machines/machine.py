@@ -128,7 +128,10 @@ class Qemu:
         if hidden := unreachable([self.image.disk, self.image.kernel, self.image.initrd, self.paths.disk], uid):
             raise HostError(f"machines can't reach {hidden}", hint=f"chmod o+x {hidden}")
         for path in (self.paths.folder, self.paths.sockets, *self.paths.folder.iterdir()):
-            os.chown(path, uid, uid)
+            os.chown(path, uid, uid, follow_symlinks=False)
+        # A disk holds the node's keys: it is for root and its machine alone.
+        self.paths.folder.chmod(0o700)
+        self.paths.disk.chmod(0o600)
 
 
 def _sockets(paths: qemu.Paths) -> Sequence[Path]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benito.machines.sockets import connect
+
+PAUSE_S = 0.1
+"""The least time between two events of one node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class NodeChannel:
             while line := await reader.readline():
                 if event := parse(line.decode(errors="replace")):
                     yield event
+                    # Whoever is root in a node can write lines without end: they wait in the port, not with us.
+                    await asyncio.sleep(PAUSE_S)
         except (ConnectionError, ValueError):
             return
 

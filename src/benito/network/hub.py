@@ -194,6 +194,8 @@ def ruleset(plan: HubPlan) -> str:
     """
     near = next(iter(plan.uplink.hosts()))
     way_out = f'iifname "{CONTROL_BRIDGE}" oifname "{UPLINK}" accept' if plan.internet else ""
+    # On a cloud's host, 169.254.169.254 gives away the host's credentials.
+    no_metadata = "ip daddr 169.254.0.0/16 drop"
     return f"""
 table inet {host.TABLE}
 delete table inet {host.TABLE}
@@ -202,6 +204,7 @@ table inet {host.TABLE} {{
         type filter hook forward priority filter; policy drop;
         ct state established,related accept
         iifname "{UPLINK}" oifname "{CONTROL_BRIDGE}" ip saddr {near} accept
+        {no_metadata}
         {way_out}
     }}
     chain input {{

@@ -18,6 +18,7 @@ from benito.errors import HostError
 from benito.network.hub import Hub
 from benito.substrate.base import Pnode, PnodeRequest
 
+SERVICES = ("wires", "agent")
 START_S = 30.0
 AGENT_MEMORY_MIB = 256
 """What init, agent and wire engine of a pnode may use beside the machines."""
@@ -66,18 +67,26 @@ class LocalSubstrate:
             return False
         return True
 
+    def _whole(self, pnode: str) -> bool:
+        """Whether it runs with its services: one whose making was interrupted has none, and is made anew."""
+        try:
+            jobs = spawner.request(self.pnode(pnode).init_socket, op="list")["jobs"]
+        except Unreachable:
+            return False
+        return set(SERVICES) <= set(jobs)
+
     def acquire(self, request: PnodeRequest) -> Pnode:
         """Start the sandbox, join it to the hub, and start its wire engine and agent."""
         pnode = self.pnode(request.pnode)
-        if self.alive(request.pnode):
+        if self._whole(request.pnode):
             return pnode
         self.release(request.pnode)
         group = self.group.child(request.pnode)
         group.create(Limits(memory_mib=request.memory_mib + AGENT_MEMORY_MIB))
         group.child("init").create()
-        pnode.runtime.mkdir(parents=True)
+        pnode.runtime.mkdir(mode=0o711, parents=True)
         logs = self.folder / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         binds = {"pnode": pnode.runtime, "experiment": self.folder, "images": self.images}
         pid = start_init(
             name=request.pnode,

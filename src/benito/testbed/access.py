@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from benito.plan.model import Account
 from benito.testbed.home import Home, Place
 from benito.testbed.names import Login
 
+MAX_KEY_FILE = 1 << 20
+"""Bytes; a larger file holds no keys for us."""
 KEY_TYPES = ("ssh-ed25519 ", "ssh-rsa ", "ecdsa-sha2-", "sk-ssh-ed25519", "sk-ecdsa-")
 
 
@@ -44,12 +47,13 @@ def login(home: Home, user: str) -> Login:
     entry = known_user(user)
     folder = home.keys / user
     key = folder / "id_ed25519"
+    # The folder is root's: its owner could put links where root will write. Only the key itself is theirs.
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    os.chown(folder, 0, 0, follow_symlinks=False)
+    folder.chmod(0o711)
     if not key.exists():
-        home.keys.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
         _make_key(key, f"{user}@benito")
-        for path in (folder, key, _public(key)):
-            os.chown(path, entry.pw_uid, entry.pw_gid)
+        os.chown(key, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
     return Login(user, key)
 
 
@@ -62,13 +66,27 @@ def _public_keys(home: Home, user: str) -> tuple[str, ...]:
     own = Path(pwd.getpwnam(user).pw_dir, ".ssh")
     files = [_public(login(home, user).key), *sorted(own.glob("*.pub")), own / "authorized_keys"]
     keys: dict[str, None] = {}
+    owners = {0, known_user(user).pw_uid}
     for file in files:
-        try:
-            lines = file.read_text(errors="replace").splitlines()
-        except OSError:
-            continue
+        lines = _read_small(file, owners).splitlines()
         keys.update((line.strip(), None) for line in lines if line.startswith(KEY_TYPES))
     return tuple(keys)
+
+
+def _read_small(file: Path, owners: set[int]) -> str:
+    """Return the text of an ordinary, small file of one of those owners; nothing of any other.
+
+    A person's folder may hold whatever they like: a pipe that never ends, a link to somebody else's secrets.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(descriptor, errors="replace") as opened:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in owners or status.st_size > MAX_KEY_FILE:
+            return ""
+        return opened.read()
 
 
 def host_keys(place: Place, nodes: Iterable[str]) -> None:
@@ -82,6 +100,7 @@ def host_keys(place: Place, nodes: Iterable[str]) -> None:
     for name in names:
         kind, value = _public(host_key(place, name)).read_text().split()[:2]
         lines.append(f"{name.lower()}.{place.experiment.domain} {kind} {value}\n")
+    place.known_hosts.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     place.known_hosts.write_text("".join(lines))
     place.known_hosts.chmod(0o644)
 

@@ -143,7 +143,9 @@ def _ssh() -> Check:
             f"add: Include {names.SSH_DROPINS}/*.conf",
         )
     words = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
-    if words.get("userknownhostsfile", "").split()[:1] != [str(Path("~/.ssh/known_hosts").expanduser())]:
+    if "HOME" in os.environ and words.get("userknownhostsfile", "").split()[:1] != [
+        str(Path("~/.ssh/known_hosts").expanduser())
+    ]:
         return Check(
             "ssh",
             Grade.NOTE,

@@ -142,7 +142,8 @@ class Place:
 
     @property
     def known_hosts(self) -> Path:
-        return self.folder / "known_hosts"
+        """The nodes' public host keys: the one thing of an experiment that every local user may read."""
+        return self.folder.parents[2] / "known_hosts" / self.hash
 
     @property
     def hub(self) -> str:

@@ -33,6 +33,7 @@ from benito.testbed.store import Store
 
 log = logging.getLogger("keeper")
 RECONNECT_S = 0.05
+STORE_AGAIN_S = 5.0
 RESTART_S = 1.5
 """How long an agent may be away before its pnode counts as lost."""
 CALL_S = 120.0
@@ -133,15 +134,24 @@ class Keeper:
     def _store(self) -> None:
         self._storing = None
         changed = {node: status for node, status in self.statuses.items() if self._said.get(node) != status}
-        if changed:
-            self._said.update(changed)
+        if not changed:
+            return
+        try:
             self.store.set_statuses(self.place.experiment, changed)
+            self._said.update(changed)
+        except BenitoError as error:
+            # A full disk or a busy database must not cut anybody off; it is tried again.
+            log.error("node states not stored: %s", error)
+            self._storing = asyncio.get_running_loop().call_later(STORE_AGAIN_S, self._store)
 
     def tell(self, event: dict[str, Any]) -> None:
         """Write an event down and send it to whoever listens."""
         event = {"time": round(time.time(), 3), **event}
-        self._events.write(json.dumps(event) + "\n")
         self.server.publish(event)
+        try:
+            self._events.write(json.dumps(event) + "\n")
+        except OSError as error:
+            log.error("event not written down: %s", error)
 
 
 class AgentLink:
@@ -180,8 +190,11 @@ class AgentLink:
                 pass
             except Exception:
                 log.exception("%s", self.pnode)
-            if await self._gone():
-                self._lost()
+            try:
+                if await self._gone():
+                    self._lost()
+            except Exception:
+                log.exception("%s", self.pnode)
             await asyncio.sleep(RECONNECT_S)
 
     async def _gone(self) -> bool:
@@ -229,9 +242,14 @@ class AgentLink:
                     "revive": revive,
                 }
                 await client.call("apply", arguments, deadline_s=CALL_S)
+            except Unreachable:
+                self.revive = self.revive or revive
+                return
             except BenitoError as error:
-                if not isinstance(error, Unreachable):
-                    self.keeper.tell({"pnode": self.pnode, "error": error.message, "hint": error.hint})
+                self.keeper.tell({"pnode": self.pnode, "error": error.message, "hint": error.hint})
+            except Exception as error:
+                log.exception("%s", self.pnode)
+                self.keeper.tell({"pnode": self.pnode, "error": f"{type(error).__name__}: {error}", "hint": ""})
 
     def _found(self) -> None:
         self.up = True

@@ -49,10 +49,10 @@ def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -
     if keeper_alive(place):
         return
     runtime = place.runtime / HUB
-    runtime.mkdir(parents=True, exist_ok=True)
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     group = Group(place.cgroup).child(HUB)
     group.create()
-    place.logs.mkdir(parents=True, exist_ok=True)
+    place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     start_init(
         name=f"benito-{place.hash}",
         socket=runtime / "init.sock",

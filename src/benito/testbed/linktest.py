@@ -17,7 +17,7 @@ MARGIN_S = 15.0
 AT_ONCE = 2
 """Pairs measured at the same time; more would measure the host's load."""
 
-_TIMES = re.compile(r"= ([\d.]+)/([\d.]+)/([\d.]+)")
+_TIMES = re.compile(r"= (\d+\.?\d*)/(\d+\.?\d*)/(\d+\.?\d*)")
 _COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) received")
 
 

@@ -6,7 +6,6 @@ Both appear at the end of a swap-in and vanish at swap-out; everything else in t
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import tempfile
@@ -16,8 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benito.errors import HostError, StateError
-from benito.testbed.home import RUNTIME, ExperimentId, Place
+from benito.testbed import flock
+from benito.testbed.home import RUNTIME, Place
 
+HASH = r"[0-9a-f]{10}"
+IN_PLACE = frozenset({errno.EBUSY, errno.EROFS, errno.EACCES, errno.EXDEV})
+"""Why a rename may fail where writing the file itself works."""
+DROPIN_MARK = ": made by benito, removed at swap-out"
 HOSTS = Path("/etc/hosts")
 SSH_DROPINS = Path("/etc/ssh/ssh_config.d")
 
@@ -43,7 +47,11 @@ def withdraw(place: Place) -> None:
     """Take the names away again; fine when there are none."""
     if _block(place.hash).search(_read(HOSTS)):
         _edit_hosts(place, [])
-    _dropin(place).unlink(missing_ok=True)
+    try:
+        if _dropin(place).exists():
+            _dropin(place).unlink(missing_ok=True)
+    except OSError as error:
+        raise HostError(f"can't remove {_dropin(place)}: {error.strerror}", hint="is it read-only?") from error
 
 
 def published(place: Place) -> bool:
@@ -53,14 +61,26 @@ def published(place: Place) -> bool:
 
 def all_published() -> set[str]:
     """Return the hashes of all experiments that have a name on this host, of every Benito."""
-    hashes = set(re.findall(r"^# BEGIN benito \S+ ([0-9a-f]+)$", _read(HOSTS), re.MULTILINE))
-    return hashes | {path.stem.removeprefix("benito-") for path in SSH_DROPINS.glob("benito-*.conf")}
+    hashes = set(re.findall(rf"^# BEGIN benito \S+ ({HASH})$", _read(HOSTS), re.MULTILINE))
+    for path in SSH_DROPINS.glob("benito-*.conf"):
+        match = re.fullmatch(rf"benito-({HASH})\.conf", path.name)
+        if match and _read(path).partition("\n")[0].endswith(DROPIN_MARK):
+            hashes.add(match[1])
+    return hashes
+
+
+def require_writable() -> None:
+    """HostError unless names can be published here; asked before anything is started."""
+    folder = SSH_DROPINS if SSH_DROPINS.exists() else SSH_DROPINS.parent
+    for path in (HOSTS, folder):
+        if not os.access(path, os.W_OK):
+            raise HostError(f"{path} can't be written", hint="names of nodes go there: is it read-only?")
 
 
 def ssh_config(place: Place, logins: Iterable[Login]) -> str:
     """Return the OpenSSH client's drop-in; `Match originalhost` ignores letter case, which `Host` does not."""
     domain = place.experiment.domain
-    lines = [f"# {place.experiment}: made by benito, removed at swap-out"]
+    lines = [f"# {place.experiment}{DROPIN_MARK}"]
     for login in logins:
         lines += [
             f'Match originalhost "*.{domain}" localuser {login.user}',
@@ -83,13 +103,13 @@ def ssh_argv(place: Place, node: str, *, batch: bool = False) -> list[str]:
     return ["ssh", "-F", str(_dropin(place)), *options, f"{node.lower()}.{place.experiment.domain}"]
 
 
-def refuse_taken(experiment: ExperimentId, nodes: Iterable[str]) -> None:
+def refuse_taken(place: Place, nodes: Iterable[str]) -> None:
     """StateError when one of the experiment's outside names already means something else on this host."""
-    wanted = {f"{node.lower()}.{experiment.domain}" for node in nodes}
+    wanted = {f"{node.lower()}.{place.experiment.domain}" for node in nodes}
     block = False
     for line in _read(HOSTS).splitlines():
         if line.startswith("# BEGIN benito"):
-            block = f" {experiment} " in f"{line} "
+            block = line.endswith(f" {place.hash}")
         elif line.startswith("# END benito"):
             block = False
         elif not block:
@@ -102,7 +122,9 @@ def refuse_taken(experiment: ExperimentId, nodes: Iterable[str]) -> None:
 
 def _block(digest: str) -> re.Pattern[str]:
     """Match an experiment's block in the hosts file."""
-    return re.compile(rf"^# BEGIN benito \S+ {digest}\n(?:.*\n)*?# END benito \S+ {digest}\n", re.MULTILINE)
+    # Only our own kind of line stands between: where an END is missing, a person's lines are not ours to take.
+    begin, end = rf"^# BEGIN benito \S+ {digest}\n", rf"# END benito \S+ {digest}\n"
+    return re.compile(rf"{begin}(?:[0-9.]+\t\S+\n)*(?:{end})?", re.MULTILINE)
 
 
 def _dropin(place: Place) -> Path:
@@ -114,17 +136,15 @@ def _quoted(path: Path) -> str:
 
 
 def _read(path: Path) -> str:
-    with suppress(FileNotFoundError):
-        return path.read_text(errors="surrogateescape")
+    with suppress(FileNotFoundError), path.open(errors="surrogateescape", newline="") as file:
+        return file.read()
     return ""
 
 
 @contextmanager
 def _locked() -> Iterator[None]:
     """One editor of the hosts file at a time, of all Benitos on this host."""
-    RUNTIME.mkdir(parents=True, exist_ok=True)
-    with (RUNTIME / "hosts.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with flock.held(RUNTIME / "hosts.lock"):
         yield
 
 
@@ -142,20 +162,35 @@ def _edit_hosts(place: Place, lines: list[str]) -> None:
 
 def _replace(path: Path, text: str) -> None:
     """Write the file whole: by rename, or in place where it is a mount of its own (containers bind /etc/hosts)."""
+    path = path.resolve()
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _rename_over(path, text)
+    except OSError as error:
         try:
-            with os.fdopen(descriptor, "w", errors="surrogateescape") as file:
-                file.write(text)
-            Path(name).chmod(mode)
-            Path(name).replace(path)
-        except OSError as error:
-            Path(name).unlink(missing_ok=True)
-            if error.errno != errno.EBUSY:
+            if error.errno not in IN_PLACE or not path.exists():
                 raise
-            with path.open("r+", errors="surrogateescape") as file:
+            with path.open("r+", errors="surrogateescape", newline="") as file:
                 file.write(text)
                 file.truncate()
-    except OSError as error:
-        raise HostError(f"can't write {path}: {error.strerror}", hint="is it read-only, or the disk full?") from error
+        except OSError as fault:
+            raise HostError(
+                f"can't write {path}: {fault.strerror}", hint="is it read-only, or the disk full?"
+            ) from error
+
+
+def _rename_over(path: Path, text: str) -> None:
+    """Put a new file of the same owner and mode in the old one's place, on the disk before it is seen."""
+    before = path.stat() if path.exists() else None
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", errors="surrogateescape", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), before.st_mode & 0o777 if before else 0o644)
+            if before:
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -59,7 +59,8 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     """Read, embed, reserve and plan; CapacityError with the sums when the host can't hold it."""
     settings = record.settings
     topology, assignment = bed.placed(place, settings)
-    names.refuse_taken(record.id, [node.name for node in topology.nodes])
+    names.require_writable()
+    names.refuse_taken(place, [node.name for node in topology.nodes])
     if any(node.kind in LIGHT for node in topology.nodes):
         engine.decide(bed.home.cache)
         run.require("catatonit")
@@ -214,19 +215,25 @@ def written(place: Place) -> list[model.PnodePlan]:
 def write(place: Place, prepared: Prepared) -> None:
     """Keep what was decided in the experiment's folder: plans, topology, assignment, hosts file, picture."""
     shutil.rmtree(place.plans, ignore_errors=True)
-    place.plans.mkdir(parents=True)
+    place.plans.mkdir(mode=0o700, parents=True)
     for pnode_plan in prepared.plans:
         (place.plans / f"{pnode_plan.pnode}.json").write_bytes(model.encode(pnode_plan))
     places = prepared.assignment.places.items()
-    (place.folder / "assignment").write_text("".join(f"{node} {pnode}\n" for node, pnode in places))
-    (place.folder / "hosts").write_text(prepared.plans[0].hosts if prepared.plans else "")
-    (place.folder / "topology.xml").write_text(topdl.write(prepared.topology))
+    kept = {
+        "assignment": "".join(f"{node} {pnode}\n" for node, pnode in places),
+        "hosts": prepared.plans[0].hosts if prepared.plans else "",
+        "topology.xml": topdl.write(prepared.topology),
+    }
     picture = place.folder / "visualization.svg"
     picture.unlink(missing_ok=True)
     if len(prepared.topology.nodes) <= PICTURED_NODES:
-        picture.write_text(drawing.svg(prepared.topology, prepared.assignment, title=str(place.experiment)))
-    place.nodes.mkdir(exist_ok=True)
-    place.events.touch()
+        kept[picture.name] = drawing.svg(prepared.topology, prepared.assignment, title=str(place.experiment))
+    for name, text in kept.items():
+        (place.folder / name).write_text(text, errors="surrogateescape")
+        (place.folder / name).chmod(0o600)
+    place.nodes.mkdir(mode=0o711, exist_ok=True)
+    place.logs.mkdir(mode=0o700, exist_ok=True)
+    place.events.touch(mode=0o600)
 
 
 def node_records(prepared: Prepared) -> list[NodeRecord]:

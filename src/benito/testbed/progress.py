@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Protocol
 
 
@@ -29,3 +30,25 @@ class Silence:
 
     def notice(self, text: str) -> None:
         """Ignore it."""
+
+
+class Quiet:
+    """Passes on what another listener can take; one that fails (its terminal is gone) is left alone."""
+
+    def __init__(self, listener: Progress) -> None:
+        self.listener = listener
+
+    def step(self, text: str) -> None:
+        """Pass it on."""
+        with suppress(OSError, ValueError):
+            self.listener.step(text)
+
+    def node(self, node: str, phase: str) -> None:
+        """Pass it on."""
+        with suppress(OSError, ValueError):
+            self.listener.node(node, phase)
+
+    def notice(self, text: str) -> None:
+        """Pass it on."""
+        with suppress(OSError, ValueError):
+            self.listener.notice(text)

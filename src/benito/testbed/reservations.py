@@ -6,7 +6,6 @@ their BENITO_HOME. A reboot of the host clears them with /run; where /run surviv
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from benito.errors import CapacityError
+from benito.errors import CapacityError, StateError
+from benito.testbed import flock
 from benito.testbed.home import RUNTIME, Place
 
 MIN_PREFIX = 24
@@ -89,9 +89,7 @@ def held(place: Place) -> Lease | None:
 @contextmanager
 def locked() -> Iterator[None]:
     """One reservation at a time on this host."""
-    RUNTIME.mkdir(parents=True, exist_ok=True)
-    with (RUNTIME / "reservations.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with flock.held(RUNTIME / "reservations.lock"):
         yield
 
 
@@ -110,6 +108,12 @@ def reserve(
     """
     with locked():
         others = [lease for lease in leases() if lease.hash != place.hash]
+        for lease in others:
+            if lease.experiment.lower() == place.experiment.key:
+                raise StateError(
+                    f"{lease.experiment} of {lease.home} runs on this host, and its nodes have the same names",
+                    hint="choose another PID or EID",
+                )
         memory, vcpus, disk = need(others)
         lease = Lease(
             home=str(home),

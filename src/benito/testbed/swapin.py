@@ -5,9 +5,10 @@ Whatever fails, and wherever Ctrl-C comes, everything taken so far is given back
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Interface
 
 from benito import run
@@ -46,15 +47,20 @@ def swap_in(bed: Testbed, experiment: ExperimentId, progress: Progress | None = 
             repair(bed, place, record, progress)
             return
         try:
-            _activate(bed, place, record, progress)
+            with _interruptible():
+                _activate(bed, place, record, progress)
         except BaseException as error:
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
-            progress.step("giving everything back")
-            with uninterrupted():
-                release(place, keep=record.kept)
-                bed.store.set_nodes(record.id, [])
-                bed.store.move(record.id, State.SWAPPED, reason=reason)
+            with uninterrupted(progress) as told:
+                told.step("giving everything back")
+                _give_back(bed, place, record, reason)
             raise
+
+
+def _give_back(bed: Testbed, place: Place, record: ExperimentRecord, reason: str) -> None:
+    release(place, keep=record.kept)
+    bed.store.set_nodes(record.id, [])
+    bed.store.move(record.id, State.SWAPPED, reason=reason)
 
 
 def recover(bed: Testbed, place: Place) -> ExperimentRecord:
@@ -63,15 +69,12 @@ def recover(bed: Testbed, place: Place) -> ExperimentRecord:
     record = bed.record(place.experiment)
     stale = record.state in TRANSITIONAL or (record.state is State.SWAPPED and stored.state is not State.SWAPPED)
     if stale or (record.state is State.SWAPPED and leftovers(place)):
-        release(place, keep=record.kept)
-        bed.store.set_nodes(record.id, [])
-        bed.store.move(record.id, State.SWAPPED, reason=record.reason or INTERRUPTED)
+        _give_back(bed, place, record, record.reason or INTERRUPTED)
         return bed.record(place.experiment)
     return record
 
 
 def _activate(bed: Testbed, place: Place, record: ExperimentRecord, progress: Progress) -> None:
-    _terminable()
     run.require("qemu-system-x86_64", "nft", "ssh-keygen")
     incarnation = bed.store.begin_swapin(record.id, reservations.boot_id())
     if not record.kept:
@@ -93,17 +96,23 @@ def _activate(bed: Testbed, place: Place, record: ExperimentRecord, progress: Pr
     bed.store.move(record.id, State.ACTIVE, kept=False)
 
 
-def _terminable() -> None:
-    """Make SIGTERM and SIGHUP end a swap-in as Ctrl-C does, with everything given back."""
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end a swap-in as Ctrl-C does, unless they are ignored (nohup)."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    for received in (signal.SIGTERM, signal.SIGHUP):
-        try:
-            signal.signal(received, interrupt)
-        except ValueError:
-            return
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with contextlib.suppress(ValueError):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def build(bed: Testbed, place: Place, record: ExperimentRecord, plans: Sequence[model.PnodePlan], lease: Lease) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from benito.agent.cgroup import Group
-from benito.errors import BenitoError, StateError
+from benito.errors import BenitoError, HostError, StateError
 from benito.network.hub import Hub
 from benito.network.namespaces import is_namespace
 from benito.testbed import names
 from benito.testbed.home import ExperimentId, Place
 from benito.testbed.keeping import Request, ask_keeper
-from benito.testbed.progress import Progress, Silence
+from benito.testbed.progress import Progress, Quiet, Silence
 from benito.testbed.store import State
 from benito.testbed.testbed import Testbed, require_root
 
 POWER_OFF_S = 60.0
+UNFINISHED = frozenset({State.ACTIVATING, State.SWAPPING})
 
 
 def swap_out(bed: Testbed, experiment: ExperimentId, *, keep: bool = False, progress: Progress | None = None) -> None:
@@ -33,12 +34,14 @@ def swap_out(bed: Testbed, experiment: ExperimentId, *, keep: bool = False, prog
                 bed.store.move(record.id, State.SWAPPED, kept=False)
                 return
             raise StateError(f"{record.id} is swapped out already")
-        bed.store.move(record.id, State.SWAPPING)
-        with uninterrupted():
+        # What a swap-in of kept disks left half done keeps them too; only a whole swap-in makes them the machines' own.
+        keep = keep or (record.kept and record.state in UNFINISHED)
+        with uninterrupted(progress) as told:
+            bed.store.move(record.id, State.SWAPPING, kept=keep)
             if keep and record.state is State.ACTIVE:
-                progress.step("shutting the machines down")
-                _power_off(bed, place, progress)
-            progress.step("taking everything back")
+                told.step("shutting the machines down")
+                _power_off(bed, place, told)
+            told.step("taking everything back")
             release(place, keep=keep)
             bed.store.set_nodes(record.id, [])
             bed.store.move(record.id, State.SWAPPED, kept=keep)
@@ -48,24 +51,37 @@ def terminate(bed: Testbed, experiment: ExperimentId, progress: Progress | None 
     """Remove an experiment for good: its machines, disks, logs and its entry."""
     require_root("`benito terminate`")
     progress = progress or Silence()
-    with bed.lock(experiment) as place:
+    with bed.lock(experiment) as place, uninterrupted(progress) as told:
         bed.store.move(place.experiment, State.TERMINATING)
-        with uninterrupted():
-            progress.step("taking everything back")
-            release(place)
-            bed.remove(place)
+        told.step("taking everything back")
+        release(place)
+        bed.remove(place)
 
 
 def release(place: Place, *, keep: bool = False) -> None:
-    """Remove what the experiment has on this host: names, processes, namespaces, interfaces, groups, sockets, disks."""
-    names.withdraw(place)
-    Group(place.cgroup).remove()
-    _hub(place).remove()
-    shutil.rmtree(place.runtime, ignore_errors=True)
-    if not keep:
-        remove_disks(place)
-    with contextlib.suppress(OSError):
-        Group("benito").remove() if not any(_experiments()) else None
+    """Remove what the experiment has on this host: processes, namespaces, interfaces, groups, sockets, disks, names.
+
+    A step that fails doesn't keep the others from being done. HostError then tells every failure.
+    """
+    steps: list[Callable[[], object]] = [
+        Group(place.cgroup).remove,
+        _hub(place).remove,
+        lambda: shutil.rmtree(place.runtime, ignore_errors=True),
+        lambda: None if keep else remove_disks(place),
+        lambda: names.withdraw(place),
+        Group("benito").remove_if_empty,
+    ]
+    faults = []
+    for step in steps:
+        try:
+            step()
+        except (BenitoError, OSError) as error:
+            faults.append(error.message if isinstance(error, BenitoError) else str(error))
+    if faults:
+        raise HostError(
+            f"not everything of {place.experiment} could be taken back: {'; '.join(faults)}",
+            hint="mend that, then run `benito sweep`",
+        )
 
 
 def remove_disks(place: Place) -> None:
@@ -76,12 +92,6 @@ def remove_disks(place: Place) -> None:
         elif file.suffix != ".log":
             file.unlink(missing_ok=True)
     shutil.rmtree(place.software, ignore_errors=True)
-
-
-def _experiments() -> Iterator[str]:
-    for folder in Group("benito").folders:
-        if folder.is_dir():
-            yield from (entry.name for entry in folder.iterdir() if entry.is_dir())
 
 
 def _hub(place: Place) -> Hub:
@@ -109,18 +119,27 @@ def _power_off(bed: Testbed, place: Place, progress: Progress) -> None:
             progress.notice(f"{node} is powered off without a shutdown: {answer.message}")
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Put Ctrl-C off until the block is done: half a release would be a state that nobody knows."""
+def uninterrupted(progress: Progress) -> Iterator[Progress]:
+    """Put Ctrl-C, SIGTERM and SIGHUP off until the block is done: half a release is a state that nobody knows.
+
+    Yields a progress that may fail (a terminal that is gone) without harm to what it tells of.
+    """
     asked: list[int] = []
+    before = {}
     try:
-        before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+        for number in ENDING:
+            before[number] = signal.signal(number, lambda received, _: asked.append(received))
     except ValueError:
-        yield
-        return
+        # Not the main thread: nobody is interrupted here.
+        pass
     try:
-        yield
+        yield Quiet(progress)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt

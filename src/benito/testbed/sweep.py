@@ -6,6 +6,7 @@ removed: experiments of another home are that home's business.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,13 @@ def _experiments(bed: Testbed, dry_run: bool) -> Iterator[Finding]:
 
 def _orphans(bed: Testbed, dry_run: bool) -> Iterator[Finding]:
     """Things of experiments that no store knows."""
+    # First what there is, then whose it is: what is being made meanwhile has its reservation before anything else.
+    marked = _marked()
     ours = (
         {bed.home.place(record.id).hash for record in bed.store.experiments()} if bed.home.database.exists() else set()
     )
     leases = {lease.hash: lease for lease in reservations.leases()}
-    for digest, kinds in sorted(_marked().items()):
+    for digest, kinds in sorted(marked.items()):
         lease = leases.get(digest)
         if digest in ours or (lease and not _deserted(bed, lease)):
             continue
@@ -81,16 +84,18 @@ def _deserted(bed: Testbed, lease: Lease) -> bool:
 
 
 def _marked() -> dict[str, set[str]]:
-    """What there is on this host, by experiment hash."""
+    """What there is on this host, by experiment hash; what has another kind of name isn't ours."""
     found: dict[str, set[str]] = {}
 
     def add(digest: str, kind: str) -> None:
-        found.setdefault(digest, set()).add(kind)
+        if re.fullmatch(names.HASH, digest):
+            found.setdefault(digest, set()).add(kind)
 
     for folder in RUNTIME.glob("*/"):
         add(folder.name, "sockets")
-    for name in hub.hubs():
-        add(name.name.removeprefix(hub.PREFIX), "a hub")
+    for made in hub.hubs():
+        if made.mark:
+            add(made.name.removeprefix(hub.PREFIX), "a hub")
     for digest in names.all_published():
         add(digest, "names")
     for root in Group("benito").folders:

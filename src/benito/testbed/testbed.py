@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pathlib import Path
 from benito.embedding.model import Assignment
 from benito.errors import BusyError, HostError, InputError, StateError
 from benito.images.catalog import BUILDABLE, Catalog, Resolution
-from benito.testbed import names, reservations
+from benito.testbed import flock, names, reservations
 from benito.testbed.config import Config, load
 from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.store import ExperimentRecord, Settings, State, Store
@@ -81,22 +81,17 @@ class Testbed:
         """Be the one writer of an experiment; BusyError when somebody else is. The lock dies with its holder."""
         place = self.place(experiment)
         place.folder.mkdir(parents=True, exist_ok=True)
-        with place.lock.open("a+") as file:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise BusyError(
-                    f"{place.experiment} is being changed by {holder}", hint="try again when it is done"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()}")
-            file.flush()
+                descriptor = stack.enter_context(flock.held(place.lock, wait=False))
+            except BusyError as busy:
+                raise BusyError(f"{place.experiment} is being changed: {busy.message}", hint=busy.hint) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}".encode(), 0)
             try:
                 yield place
             finally:
-                file.truncate(0)
+                os.ftruncate(descriptor, 0)
 
     def topology(self, place: Place, settings: Settings) -> Topology:
         """Read the experiment's file, with every address filled in, as it is made: without ghosts."""
@@ -113,15 +108,17 @@ class Testbed:
         """
         require_root("`benito create`")
         topology = self.examine(experiment, file, settings)
-        names.refuse_taken(experiment, [node.name for node in topology.nodes])
+        names.refuse_taken(self.home.place(experiment), [node.name for node in topology.nodes])
         place = self.home.place(experiment)
         self.store.create(experiment, replace_file(settings, file))
         try:
             if place.folder.exists():
                 shutil.rmtree(place.folder)
-            place.folder.mkdir(parents=True)
+            # Machines run as a user of their own, who must pass but not look.
+            place.folder.mkdir(mode=0o711, parents=True)
             target = submitted(place, settings)
             target.write_bytes(file.read_bytes())
+            target.chmod(0o600)
         except BaseException as error:
             self.store.forget(experiment)
             shutil.rmtree(place.folder, ignore_errors=True)
@@ -170,10 +167,11 @@ class Testbed:
 
     def remove(self, place: Place) -> None:
         """Remove an experiment's folder and entry; nothing of it may run any more."""
-        self.store.forget(place.experiment)
         shutil.rmtree(place.folder, ignore_errors=True)
-        if not any(place.folder.parent.iterdir()):
+        place.known_hosts.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
             place.folder.parent.rmdir()
+        self.store.forget(place.experiment)
 
 
 def _placed(experiment: ExperimentId, file: Path, settings: Settings) -> tuple[Topology, Assignment]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 import msgspec
 
-from benito.agent.rpc import Unreachable
 from benito.errors import BenitoError
 from benito.testbed.home import Place
 from benito.testbed.keeping import Request, ask_keeper, keeper_alive, start_keeper
@@ -74,14 +72,23 @@ def _ask(
     bed: Testbed, place: Place, record: ExperimentRecord, nodes: list[NodeRecord]
 ) -> tuple[dict[str, tuple[str | None, int | None]], dict[str, str]]:
     """Ask the keeper; nothing is known of nodes when it doesn't answer. A keeper that is gone is started again."""
-    if os.geteuid() == 0 and not keeper_alive(place):
-        with contextlib.suppress(BenitoError):
-            start_keeper(place, bed.home, record.settings, bed.config)
+    if os.geteuid() != 0:
+        # Only root talks to the keeper; what it has stored is a moment old.
+        return {node.node: (node.boot, node.code) for node in nodes}, {}
     try:
+        if not keeper_alive(place):
+            _keeper_again(bed, record)
         statuses, pnodes = ask_keeper(place, [Request("status"), Request("pnodes")], ASK_S)
-    except Unreachable:
+    except BenitoError:
         return {node.node: (None, None) for node in nodes}, dict.fromkeys((node.pnode for node in nodes), "lost")
     return {node: (boot, code) for node, (boot, code) in statuses.items()}, pnodes
+
+
+def _keeper_again(bed: Testbed, record: ExperimentRecord) -> None:
+    """Start the keeper of an active experiment again, unless somebody is changing the experiment."""
+    with bed.lock(record.id) as place:
+        if bed.record(record.id).state is State.ACTIVE:
+            start_keeper(place, bed.home, record.settings, bed.config)
 
 
 def _node(place: Place, node: NodeRecord, boot: str | None, code: int | None) -> NodeView:

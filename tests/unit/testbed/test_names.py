@@ -77,12 +77,12 @@ def test_a_hosts_file_that_is_a_mount_is_written_in_place(place: Place, monkeypa
 def test_a_name_that_means_something_else_is_refused(place: Place) -> None:
     names.HOSTS.write_text(BEFORE + "192.0.2.9 A.star.DEMO\n")
     with pytest.raises(StateError, match=r"a\.star\.demo already stands"):
-        names.refuse_taken(place.experiment, ["a", "b"])
+        names.refuse_taken(place, ["a", "b"])
 
 
 def test_our_own_names_are_not_in_our_way(place: Place) -> None:
     names.publish(place, {"a": "192.168.0.2"}, [])
-    names.refuse_taken(place.experiment, ["a"])
+    names.refuse_taken(place, ["a"])
 
 
 def test_each_user_is_given_their_own_key(place: Place) -> None:
@@ -93,3 +93,37 @@ def test_each_user_is_given_their_own_key(place: Place) -> None:
     assert 'Match originalhost "*.star.demo" localuser bob\n    IdentityFile "/keys/bob/id"\n' in text
     assert "\n    StrictHostKeyChecking yes\n" in text
     assert "User " not in text
+
+
+def test_a_block_that_lost_its_end_takes_no_line_of_a_person_along(place: Place) -> None:
+    begin = f"# BEGIN benito Demo/Star {place.hash}\n"
+    names.HOSTS.write_text(begin + "192.168.0.2\ta.star.demo\n192.0.2.9 mine\n")
+    names.publish(place, {"a": "192.168.0.3"}, [])
+    names.withdraw(place)
+    assert names.HOSTS.read_text() == "192.0.2.9 mine\n"
+
+
+def test_foreign_line_ends_and_links_stay(place: Place, tmp_path: Path) -> None:
+    real = tmp_path / "real-hosts"
+    real.write_bytes(b"127.0.0.1 localhost\r\n")
+    names.HOSTS.unlink()
+    names.HOSTS.symlink_to(real)
+    names.publish(place, {"a": "192.168.0.3"}, [])
+    assert b"a.star.demo" in real.read_bytes()
+    names.withdraw(place)
+    assert real.read_bytes() == b"127.0.0.1 localhost\r\n"
+    assert names.HOSTS.is_symlink()
+
+
+def test_another_homes_experiment_of_the_same_name_is_in_the_way(place: Place, tmp_path: Path) -> None:
+    other = Home(tmp_path / "other").place(place.experiment)
+    names.publish(other, {"a": "192.168.0.2"}, [])
+    with pytest.raises(StateError, match="already stands"):
+        names.refuse_taken(place, ["a"])
+
+
+def test_a_drop_in_that_only_looks_like_ours_is_not_ours(place: Place) -> None:
+    names.publish(place, {"a": "192.168.0.2"}, [])
+    for stem in ("benito-lab", "benito-", "benito-0123456789"):
+        (names.SSH_DROPINS / f"{stem}.conf").write_text("Host lab\n")
+    assert names.all_published() == {place.hash}
