@@ -119,21 +119,25 @@ def _too_much(
 ) -> CapacityError:
     """Say everything that is short, with the sums, and what would help."""
     machines = [machine for demand in demands for machine in demand.machines]
-    count = len(machines)
+    light = sum(demand.light for demand in demands)
+    count = len(machines) + light
     short: list[str] = []
     hints: list[str] = []
     if total.memory_mib > together.memory_mib:
         groups = sorted(Counter(memory for memory, _ in machines).items())
         overhead = policy.machine_overhead_mib
-        terms = " + ".join(f"{times} × ({memory} + {overhead})" for memory, times in groups)
-        sums = f"{terms} MiB = " if len(groups) <= 3 else ""
+        terms = [f"{times} × ({memory} + {overhead})" for memory, times in groups]
+        terms += [f"{light} × {policy.light_memory_mib}"] if light else []
+        sums = f"{' + '.join(terms)} MiB = " if len(terms) <= 3 else ""
         short.append(f"{sums}{_gib(total.memory_mib)} of memory")
-        hints += _memory_hints(machines, together.memory_mib, overhead)
+        hints += _memory_hints(machines, together.memory_mib - light * policy.light_memory_mib, overhead)
     if total.vcpus > together.vcpus:
         short.append(f"{total.vcpus} CPUs")
         hints.append("fewer CPUs a node (`--cpus`)")
     if total.disk_mib > together.disk_mib:
-        short.append(f"{count} × {policy.disk_per_node_mib} MiB = {_gib(total.disk_mib)} of disk")
+        disks = [f"{len(machines)} × {policy.disk_per_node_mib}"] if machines else []
+        disks += [f"{light} × {policy.light_disk_mib}"] if light else []
+        short.append(f"{' + '.join(disks)} MiB = {_gib(total.disk_mib)} of disk")
         hints.append("free disk space")
     who = "this host" if len(hosts) == 1 else f"the {len(hosts)} hosts together"
     nodes = "1 node needs" if count == 1 else f"{count} nodes need"
@@ -172,7 +176,7 @@ def _given(hosts: Sequence[Host], total: Need, together: Need, policy: Policy) -
 
 def _memory_hints(machines: Sequence[tuple[int, int]], room_mib: int, overhead: int) -> list[str]:
     """Say how light nodes would have to be, where any node can be that light."""
-    each = room_mib // len(machines) - overhead
+    each = room_mib // len(machines) - overhead if machines else 0
     return [f"lighter nodes (`--memory {each}` would fit)"] if each >= 64 else []
 
 
@@ -181,7 +185,7 @@ def _no_room_for(demand: Demand, wanted: Need, rooms: Mapping[str, Need]) -> Cap
     roomiest = max(rooms, key=lambda name: rooms[name].memory_mib)
     left = rooms[roomiest]
     return CapacityError(
-        f"{demand.pnode} with {len(demand.machines)} nodes needs {_gib(wanted.memory_mib)} of memory, "
+        f"{demand.pnode} with {len(demand.machines) + demand.light} nodes needs {_gib(wanted.memory_mib)} of memory, "
         f"{wanted.vcpus} CPUs and {_gib(wanted.disk_mib)} of disk; the roomiest host left, {roomiest}, can give "
         f"{_gib(left.memory_mib)}, {left.vcpus} CPUs and {_gib(left.disk_mib)}",
         hint="a smaller packing (`--packing`) makes smaller pnodes, which fit better",

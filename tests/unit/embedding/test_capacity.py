@@ -92,3 +92,17 @@ def test_a_policy_says_how_far_resources_are_promised() -> None:
     assert check([demand("pnode-0000", 4)], [host], strict) == {"pnode-0000": "a"}
     with pytest.raises(CapacityError, match="5 CPUs"):
         check([demand("pnode-0000", 5, memory=100)], [host], strict)
+
+
+def test_nodes_without_a_kernel_of_their_own_take_little() -> None:
+    policy = Policy()
+    assert need([Demand("pnode-0000", ((256, 1),), light=200)], policy) == Need(
+        256 + policy.machine_overhead_mib + 200 * policy.light_memory_mib,
+        1,
+        policy.disk_per_node_mib + 200 * policy.light_disk_mib,
+    )
+
+
+def test_too_many_of_them_are_refused_with_the_sums() -> None:
+    with pytest.raises(CapacityError, match=r"300 nodes need 300 × 16 MiB = 4\.7 GiB of memory"):
+        check([Demand("pnode-0000", (), light=300)], [Host("a", 1024, 4, 1 << 20)], Policy())
