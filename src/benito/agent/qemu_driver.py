@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benito.agent.cgroup import Limits
 from benito.agent.driver import HARD_OVERHEAD_MIB, Event, Options, Restarted, Settlement, Surroundings, job_of
+from benito.errors import NodeError
 from benito.images.catalog import Image
 from benito.machines import guest
 from benito.machines.guest_agent import ExecResult
@@ -19,6 +20,8 @@ from benito.plan import model
 
 STOP_S = 30.0
 """How long a guest may take to power off before its process is ended."""
+PATIENCE_S = 240.0
+"""How long a guest may take to its first answer before its machine is reset, once."""
 KVM = Path("/dev/kvm")
 
 
@@ -68,7 +71,15 @@ class QemuDriver:
     async def settle(self, settlement: Settlement, told: Callable[[str], None]) -> None:
         deadline = self._options.boot_deadline_s
         told("booting")
-        await self._qemu.agent.wait_ready(deadline)
+        try:
+            await self._qemu.agent.wait_ready(min(PATIENCE_S, deadline))
+        except NodeError:
+            if deadline <= PATIENCE_S:
+                raise
+            # Seen once in a great while on a very busy host: a guest that hangs in its boot. Another try cures it.
+            told("restarting: it did not come up")
+            await self._qemu.monitor.reset()
+            await self._qemu.agent.wait_ready(deadline - PATIENCE_S)
         told("configuring")
         await guest.configure(self._qemu.agent, self._machine.node, settlement.archive(self._machine), deadline)
 
