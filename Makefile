@@ -23,7 +23,8 @@ unit: setup
 system: setup
 	@$(BIN)/pytest -q tests/system
 
-bench: setup
+bench:
+	@./setup.sh bench
 	@$(BIN)/python -m bench
 
 clean:

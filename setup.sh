@@ -7,6 +7,8 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 
 packages=(qemu-system-x86 qemu-utils mmdebstrap nftables iproute2 openssh-client tcl runc catatonit
           python3 python3-venv e2fsprogs zstd iputils-ping librsvg2-bin)
+# Measuring needs more than running: ./setup.sh bench.
+[ "${1:-}" != bench ] || packages+=(iperf3 mininet)
 missing=()
 for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
