@@ -125,6 +125,9 @@ def _make_namespaces(paths: Sequence[Path]) -> None:
             for path in paths:
                 path.touch()
                 namespaces.leave()
+                # The node itself switches it on where it is wanted. Not on the control network: hundreds of nodes
+                # would greet each other there for nothing.
+                namespaces.write_sysctl("net/ipv6/conf/default/disable_ipv6", 1)
                 mount(f"/proc/self/task/{threading.get_native_id()}/ns/net", str(path), None, MS_BIND)
         except (OSError, HostError) as error:
             faults.append(error)
