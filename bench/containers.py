@@ -76,7 +76,7 @@ def live(home: Path, count: int) -> Life:
     began = time.monotonic()
     pid, _, eid = EXPERIMENT.partition("/")
     told = benito(home, "up", file, "-p", pid, "-e", eid, "--packing", PACKING, "--no-linktest", "--json")
-    nodes = json.loads(told)["nodes"]
+    nodes = json.loads(told)["experiment"]["nodes"]
     while any((node["boot"], node["code"]) != ("booted", 7) for node in nodes):
         nodes = json.loads(benito(home, "status", EXPERIMENT, "--json"))["nodes"]
     for node in nodes:
@@ -97,11 +97,15 @@ def greeting(address: str) -> str:
         return connection.recv(256).decode(errors="replace")
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of commands on that home."""
+    return {**os.environ, "BENITO_HOME": str(home)}
+
+
 def benito(home: Path, *words: object) -> str:
     """Run `benito WORDS` and return what it printed."""
-    environment = {**os.environ, "BENITO_HOME": str(home)}
     done = subprocess.run(
-        [*BENITO, *map(str, words)], env=environment, capture_output=True, text=True, timeout=600, check=False
+        [*BENITO, *map(str, words)], env=environment(home), capture_output=True, text=True, timeout=600, check=False
     )
     if done.returncode:
         raise SystemExit(f"benito {' '.join(map(str, words))}: {done.stderr[-2000:]}")
@@ -134,7 +138,11 @@ def main() -> None:
         for count in counts:
             lives, others = [], []
             for _ in range(ROUNDS):
-                lives.append(live(home, count))
+                try:
+                    lives.append(live(home, count))
+                except BaseException:
+                    subprocess.run([*BENITO, "terminate", EXPERIMENT], env=environment(home), check=False)
+                    raise
                 others.append(mininet(count))
             show(count, lives, [other for other in others if other is not None])
 
