@@ -19,6 +19,7 @@ MEASUREMENTS = {
     "links": ("A shaped wire", ["-m", "bench.links"]),
     "boot": ("Machines alone", ["bench/boot.py", "1", "5", "10"]),
     "planning": ("Reading and planning", ["bench/planning.py", "1000", "5000", "20000"]),
+    "containers": ("Two hundred containers beside Mininet", ["-m", "bench.containers", "200"]),
     "help": ("The command itself", ["-m", "bench.command"]),
 }
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
