@@ -6,7 +6,8 @@
      ├── StateError       the experiment is not in a state that allows this         (4)
      ├── BusyError        somebody else is at work on the same thing; try later     (5)
      ├── HostError        this host lacks something: root, a tool, a kernel feature (6)
-     └── NodeError        a machine, its guest or its link failed                   (7)
+     ├── NodeError        a machine, its guest or its link failed                   (7)
+     └── AccessError      this user may not do that                                 (8)
 
 Each message is one sentence for the person who caused it: what is wrong and where. The hint says what to do.
 Anything else that escapes is a defect of Benito.
@@ -101,3 +102,9 @@ class NodeError(BenitoError):
     """A machine did not start, its guest did not answer, or a command in it failed."""
 
     exit_status = 7
+
+
+class AccessError(BenitoError):
+    """Who asks may not do that, or hasn't shown who they are."""
+
+    exit_status = 8

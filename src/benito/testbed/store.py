@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -148,8 +149,12 @@ class Store:
             self._connection.close()
             self._connection = None
 
+    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return what a SELECT finds."""
+        return self._db.execute(query, values).fetchall()
+
     @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
+    def change(self) -> Iterator[sqlite3.Connection]:
         """One transaction; nothing of it stays when it raises."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
@@ -164,7 +169,7 @@ class Store:
 
     def create(self, experiment: ExperimentId, settings: Settings) -> None:
         """Enter a new experiment, swapped out; StateError when the name is taken in any spelling."""
-        with self._change() as db:
+        with self.change() as db:
             taken = db.execute("SELECT pid, eid FROM experiments WHERE key = ?", (experiment.key,)).fetchone()
             if taken:
                 spelled = f" (as {taken[0]}/{taken[1]})" if f"{taken[0]}/{taken[1]}" != str(experiment) else ""
@@ -193,7 +198,7 @@ class Store:
 
     def move(self, experiment: ExperimentId, state: State, *, reason: str = "", kept: bool | None = None) -> None:
         """Put an experiment in a state, with the reason when it is there for a failure."""
-        with self._change() as db:
+        with self.change() as db:
             db.execute(
                 "UPDATE experiments SET state = ?, reason = ?, changed = ?, kept = coalesce(?, kept) WHERE key = ?",
                 (state, reason, time.time(), None if kept is None else int(kept), experiment.key),
@@ -201,7 +206,7 @@ class Store:
 
     def begin_swapin(self, experiment: ExperimentId, boot_id: str) -> int:
         """Put it in `activating` on this boot of the host; returns the number of this swap-in (its incarnation)."""
-        with self._change() as db:
+        with self.change() as db:
             db.execute(
                 "UPDATE experiments SET state = ?, reason = '', boot_id = ?, swapins = swapins + 1, changed = ? "
                 "WHERE key = ?",
@@ -212,17 +217,17 @@ class Store:
 
     def change_settings(self, experiment: ExperimentId, settings: Settings) -> None:
         """Replace the settings for the next swap-in."""
-        with self._change() as db:
+        with self.change() as db:
             db.execute("UPDATE experiments SET settings = ? WHERE key = ?", (_text(settings), experiment.key))
 
     def forget(self, experiment: ExperimentId) -> None:
         """Remove it and its nodes."""
-        with self._change() as db:
+        with self.change() as db:
             db.execute("DELETE FROM experiments WHERE key = ?", (experiment.key,))
 
     def set_nodes(self, experiment: ExperimentId, nodes: list[NodeRecord]) -> None:
         """Replace its node list, in this order."""
-        with self._change() as db:
+        with self.change() as db:
             db.execute("DELETE FROM nodes WHERE key = ?", (experiment.key,))
             db.executemany(
                 "INSERT INTO nodes VALUES (?,?,?,?,?,?,?,?,?,?,?)",
@@ -231,7 +236,7 @@ class Store:
 
     def set_statuses(self, experiment: ExperimentId, statuses: dict[str, tuple[str | None, int | None]]) -> None:
         """Write `[boot, code]` of some nodes; the keeper alone calls this while the experiment is active."""
-        with self._change() as db:
+        with self.change() as db:
             db.executemany(
                 "UPDATE nodes SET boot = ?, code = ?, since = ? WHERE key = ? AND node = ?",
                 [(boot, code, time.time(), experiment.key, node) for node, (boot, code) in statuses.items()],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -13,6 +14,8 @@ from benito.testbed.store import ExperimentRecord, NodeRecord, State
 from benito.testbed.testbed import Testbed
 
 ASK_S = 10.0
+
+Status = tuple[str | None, int | None]
 
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +54,22 @@ def experiment_view(bed: Testbed, record: ExperimentRecord) -> ExperimentView:
     """Return what an experiment looks like now, asking its keeper when it is active."""
     place = bed.home.place(record.id)
     nodes = bed.store.nodes(record.id) if record.state is not State.SWAPPED else []
-    statuses: dict[str, tuple[str | None, int | None]] = {node.node: (node.boot, node.code) for node in nodes}
+    statuses: dict[str, Status] = {node.node: (node.boot, node.code) for node in nodes}
     pnodes: dict[str, str] = {}
     if record.state is State.ACTIVE:
         statuses, pnodes = _ask(bed, place, record, nodes)
+    return assemble(bed, record, nodes, statuses, pnodes)
+
+
+def assemble(
+    bed: Testbed,
+    record: ExperimentRecord,
+    nodes: Iterable[NodeRecord],
+    statuses: Mapping[str, Status],
+    pnodes: dict[str, str],
+) -> ExperimentView:
+    """Put together what is known of an experiment; a node without a status is unknown."""
+    place = bed.home.place(record.id)
     return ExperimentView(
         experiment=str(record.id),
         state=record.state,
@@ -70,21 +85,21 @@ def experiment_view(bed: Testbed, record: ExperimentRecord) -> ExperimentView:
 
 def _ask(
     bed: Testbed, place: Place, record: ExperimentRecord, nodes: list[NodeRecord]
-) -> tuple[dict[str, tuple[str | None, int | None]], dict[str, str]]:
+) -> tuple[dict[str, Status], dict[str, str]]:
     """Ask the keeper; nothing is known of nodes when it doesn't answer. A keeper that is gone is started again."""
     if os.geteuid() != 0:
         # Only root talks to the keeper; what it has stored is a moment old.
         return {node.node: (node.boot, node.code) for node in nodes}, {}
     try:
         if not keeper_alive(place):
-            _keeper_again(bed, record)
+            revive_keeper(bed, record)
         statuses, pnodes = ask_keeper(place, [Request("status"), Request("pnodes")], ASK_S)
     except BenitoError:
         return {node.node: (None, None) for node in nodes}, dict.fromkeys((node.pnode for node in nodes), "lost")
     return {node: (boot, code) for node, (boot, code) in statuses.items()}, pnodes
 
 
-def _keeper_again(bed: Testbed, record: ExperimentRecord) -> None:
+def revive_keeper(bed: Testbed, record: ExperimentRecord) -> None:
     """Start the keeper of an active experiment again, unless somebody is changing the experiment."""
     with bed.lock(record.id) as place:
         if bed.record(record.id).state is State.ACTIVE:

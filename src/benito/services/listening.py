@@ -1,0 +1,62 @@
+"""A listening TCP socket with a crowd: what the line and the XML-RPC door have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import socket
+from collections.abc import Awaitable, Callable
+
+from benito.errors import HostError
+from benito.services.crowd import Crowd
+
+log = logging.getLogger(__name__)
+BACKLOG = 1024
+
+Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def bound(host: str, port: int, what: str) -> socket.socket:
+    """Return a socket that listens there; HostError when the port is taken or the address isn't ours."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise HostError(
+                f"port {port} of {host} is taken: {what} can't listen there",
+                hint="is another `benito serve` running? Else choose another port, see `benito serve --help`",
+            ) from None
+        raise HostError(f"{what} can't listen on {host} port {port}: {error.strerror or error}") from None
+
+
+def many_files() -> None:
+    """Let this process have as many connections as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def listen(listener: socket.socket, crowd: Crowd, converse: Conversation, limit: int) -> asyncio.Server:
+    """Have each connection converse, as long as the crowd lets it; `limit` bounds what is read ahead."""
+
+    async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        transport = writer.transport
+        if not crowd.enter(writer, transport.abort):
+            transport.abort()
+            return
+        try:
+            await converse(reader, writer)
+        except (OSError, EOFError, TimeoutError):
+            pass
+        except Exception:
+            log.exception("a connection's talk failed")
+        finally:
+            crowd.leave(writer)
+            with contextlib.suppress(OSError):
+                writer.close()
+
+    return await asyncio.start_server(welcome, sock=listener, limit=limit, backlog=BACKLOG)
