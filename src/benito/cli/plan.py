@@ -34,6 +34,7 @@ def command(file: Path, as_json: bool, addressing: str, **told: Any) -> None:
     from benito.embedding.embed import embed
     from benito.plan.allocations import example
     from benito.plan.build import plan
+    from benito.plan.files import text
     from benito.topology.addressing import assign
     from benito.topology.reader import read
 
@@ -42,9 +43,8 @@ def command(file: Path, as_json: bool, addressing: str, **told: Any) -> None:
     topology, assignment = embed(asked, options)
     plans = plan(topology, assignment, example(topology, assignment))
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(plans), indent=1).decode())
+        for part in text(plans):
+            click.echo(part, nl=False)
         return
     for line in describe(assignment, plans):
         click.echo(line)

@@ -84,8 +84,9 @@ def packed(topology: Topology, names: tuple[str, ...], packing: int) -> tuple[di
 
     Numbers go on from those of the nodes that aren't chosen. Physical nodes stay as they are.
     """
-    from benito.embedding.packing import PHYSICAL, pack
+    from benito.embedding.packing import pack
     from benito.topology.edit import part
+    from benito.topology.placement import PHYSICAL
 
     chosen = set(names)
     virtual = [node.name for node in topology.nodes if node.name in chosen and node.kind != PHYSICAL]

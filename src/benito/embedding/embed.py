@@ -12,10 +12,11 @@ from dataclasses import replace
 from benito.embedding.ghosts import without
 from benito.embedding.model import Assignment, cut, pnode_name
 from benito.embedding.options import DEFAULTS, EmbeddingOptions
-from benito.embedding.packing import PHYSICAL, split
+from benito.embedding.packing import split
 from benito.embedding.partition import by_hand
 from benito.embedding.roles import Role, roles
 from benito.topology.model import Topology
+from benito.topology.placement import PHYSICAL
 
 
 def embed(topology: Topology, options: EmbeddingOptions = DEFAULTS) -> tuple[Topology, Assignment]:

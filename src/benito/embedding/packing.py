@@ -16,8 +16,7 @@ from math import gcd
 from benito.embedding.model import UNLIMITED_KBPS, Assignment, assignment, away, lan_kbps
 from benito.errors import InputError
 from benito.topology.model import Topology
-
-PHYSICAL = "physical"
+from benito.topology.placement import PHYSICAL
 
 _LARGE = 2000
 """From this many nodes on, fewer runs compete."""

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from benito.embedding.options import EmbeddingOptions
-from benito.embedding.packing import PHYSICAL
 from benito.errors import Fault, InputError
 from benito.topology import placement
 from benito.topology.model import Node, Topology
+from benito.topology.placement import PHYSICAL
 
-DEFAULT_KIND = "qemu"
-"""What `Node.kind` is where the file is silent."""
 DEFAULT_PASS = {"container": 0, "qemu": 1}
 MADE = frozenset(placement.KINDS.values())
 
@@ -48,7 +46,8 @@ def roles(topology: Topology, options: EmbeddingOptions) -> tuple[Sequence[Role]
     reference of `containers:partition`).
     """
     faults = [*options.faults()]
-    said = [_said(node, faults) for node in topology.nodes]
+    placed = any(node.partition is not None for node in topology.nodes)
+    said = [_said(node, placed, faults) for node in topology.nodes]
     if faults:
         raise InputError(faults[0].message, faults=faults)
     by_hand = not options.force_partition and any(each.partition is not None for each in said)
@@ -71,8 +70,11 @@ def roles(topology: Topology, options: EmbeddingOptions) -> tuple[Sequence[Role]
     return made, warnings
 
 
-def _said(node: Node, faults: list[Fault]) -> Said:
-    """Read a node's attributes; what is wrong with them goes to the faults."""
+def _said(node: Node, placed: bool, faults: list[Fault]) -> Said:
+    """Read a node's attributes; what is wrong with them goes to the faults.
+
+    `placed`: whether the file gives any node a partition, so that a silent node has been read as a physical one.
+    """
 
     def read(reader: Callable[[Mapping[str, str]], Read], message: str, hint: str) -> Read | None:
         try:
@@ -82,7 +84,7 @@ def _said(node: Node, faults: list[Fault]) -> Said:
             return None
 
     kind = read(placement.kind, "unknown node type", f"known types are {', '.join(placement.KINDS)}")
-    if kind is None and node.kind != DEFAULT_KIND:
+    if kind is None and node.kind not in (placement.DEFAULT_KIND, placement.default_kind(placed, node.partition)):
         kind = node.kind
         if kind not in MADE:
             hint = f"known kinds are {', '.join(sorted(MADE))}"

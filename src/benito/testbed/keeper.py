@@ -27,6 +27,7 @@ from typing import Any
 
 from benito.agent.rpc import Client, Server, Unreachable
 from benito.errors import BenitoError, NodeError
+from benito.plan import files as plan_files
 from benito.plan import model
 from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.store import Store
@@ -84,9 +85,7 @@ class Keeper:
         """Read the plan files and bring every agent to its plan; `revive` starts dead machines again."""
         if revive:
             self.learn({node: NOWHERE for node, status in self.statuses.items() if status[0] == "dead"})
-        self.plans = {
-            file.stem: model.decode(file.read_bytes()) for file in sorted(self.place.plans.glob("pnode-*.json"))
-        }
+        self.plans = {plan.pnode: plan for plan in plan_files.read(self.place.plans)}
         for name, plan in self.plans.items():
             for machine in plan.machines:
                 self.statuses.setdefault(machine.node, NOWHERE)

@@ -18,6 +18,7 @@ from benito.embedding.model import Assignment
 from benito.errors import StateError
 from benito.machines import engine
 from benito.network.host import forward_obstacle, host_routes
+from benito.plan import files as plan_files
 from benito.plan import model
 from benito.plan.allocations import Allocations, ControlNetwork, NodeAllocation, PnodeAllocation, number
 from benito.plan.build import plan
@@ -209,15 +210,14 @@ def _allocations(
 
 def written(place: Place) -> list[model.PnodePlan]:
     """Return the plans of the last swap-in."""
-    return [model.decode(file.read_bytes()) for file in sorted(place.plans.glob("pnode-*.json"))]
+    return [*plan_files.read(place.plans)]
 
 
 def write(place: Place, prepared: Prepared) -> None:
     """Keep what was decided in the experiment's folder: plans, topology, assignment, hosts file, picture."""
     shutil.rmtree(place.plans, ignore_errors=True)
     place.plans.mkdir(mode=0o700, parents=True)
-    for pnode_plan in prepared.plans:
-        (place.plans / f"{pnode_plan.pnode}.json").write_bytes(model.encode(pnode_plan))
+    plan_files.write(place.plans, prepared.plans)
     places = prepared.assignment.places.items()
     kept = {
         "assignment": "".join(f"{node} {pnode}\n" for node, pnode in places),

@@ -21,6 +21,8 @@ from benito.topology.topdl.reading import Reading
 from benito.topology.topdl.writer import node_attributes
 
 NODE_TYPE = "containers:node_type"
+UNSAID = ("", placement.DEFAULT_KIND, placement.PHYSICAL)
+"""Kinds that a node may have without saying so."""
 DERIVED = ("kind", "partition", "hardware", "start_command", "startup", "failure_action")
 
 
@@ -305,7 +307,7 @@ def _settled(topology: Topology, changed: set[str]) -> Topology:
     by_hand = any(node.partition is not None for node in topology.nodes)
     nodes = []
     for node in topology.nodes:
-        if placement.kind(node.attributes) is None and (node.kind == "" or topology.source is not None):
+        if placement.kind(node.attributes) is None and node.kind in UNSAID:
             node = replace(node, kind=placement.default_kind(by_hand, node.partition))
         if node.name in changed:
             attributes = node_attributes(node, by_hand)

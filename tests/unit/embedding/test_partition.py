@@ -23,7 +23,9 @@ from benito.errors import InputError, Where
 from benito.plan.allocations import example
 from benito.plan.build import plan
 from benito.topology import placement
+from benito.topology.addressing import assign
 from benito.topology.model import Event, LanKind, ManualRoute, Program, Topology
+from benito.topology.ns import read_source
 
 
 def told(topology: Topology, attributes: Mapping[str, Mapping[str, str]]) -> Topology:
@@ -383,3 +385,15 @@ def test_plan_shows_what_was_decided(tmp_path: Path) -> None:
     )
     packed = CliRunner().invoke(command, [str(file), "--force-partition", "--pass-size", "1:2", "--nodes-only"])
     assert packed.stdout.startswith("pnode-0000: 2 nodes\n  nodes:          gw web\n")
+
+
+def test_a_silent_node_of_an_ns_file_is_physical_beside_placed_ones_and_packed_when_all_are() -> None:
+    topology = read_source(FILE.replace("tb-add-node-attribute $gw containers:node_type qemu", ""), "mixed.ns")
+    assert [node.kind for node in topology.nodes] == ["physical", "qemu", "qemu"]
+
+    made, _ = embed(assign(topology))
+    assert [(node.name, node.kind) for node in made.nodes] == [("gw", "physical"), ("web", "qemu")]
+    assert made.warnings == topology.warnings
+
+    packed, _ = embed(assign(topology), EmbeddingOptions(force_partition=True, default_container="openvz"))
+    assert [node.kind for node in packed.nodes] == ["container", "container"]

@@ -46,6 +46,8 @@ def test_it_shows_nodes_and_links_of_each_pnode_and_the_cut(file: str) -> None:
 
 def test_json_holds_the_plans(file: str) -> None:
     done = CliRunner().invoke(command, [file, "--json"], catch_exceptions=False)
-    (plan,) = json.loads(done.output)
+    plans = json.loads(done.output)
+    (plan,) = plans["pnodes"]
+    assert "n-3" in plans["common"]["hosts"]
     assert [machine["node"] for machine in plan["machines"]] == ["n-0", "n-1", "n-2", "n-3"]
     assert plan["wires"][1]["forward"]["delay_ms"] == 10

@@ -29,7 +29,7 @@ def finish(experiment: Experiment) -> Topology:
     _check_names(experiment)
     traffic.finish(experiment)
     routes = [_route(experiment, node, route) for node in experiment.nodes for route in node.routes.values()]
-    nodes = tuple(_node(node) for node in experiment.nodes)
+    nodes = _nodes(experiment.nodes)
     lans = tuple(_lan(lan) for lan in experiment.lans if lan.ports)
     for lan in experiment.lans:
         if not lan.ports:
@@ -81,16 +81,27 @@ def _check_names(experiment: Experiment) -> None:
             experiment.fault(problem[0], lan.where, problem[1])
 
 
-def _node(draft: NodeDraft) -> Node:
-    kind, partition = None, None
-    with contextlib.suppress(ValueError):  # what makes no sense is a fault of the statement already
-        kind, partition = placement.kind(draft.attributes), placement.partition(draft.attributes)
+def _nodes(drafts: list[NodeDraft]) -> tuple[Node, ...]:
+    places: list[tuple[str | None, int | None]] = []
+    for draft in drafts:
+        kind, partition = None, None
+        with contextlib.suppress(ValueError):  # what makes no sense is a fault of the statement already
+            kind, partition = placement.kind(draft.attributes), placement.partition(draft.attributes)
+        places.append((kind, partition))
+    by_hand = any(partition is not None for _, partition in places)
+    return tuple(
+        _node(draft, kind or placement.default_kind(by_hand, partition), partition)
+        for draft, (kind, partition) in zip(drafts, places, strict=True)
+    )
+
+
+def _node(draft: NodeDraft, kind: str, partition: int | None) -> Node:
     return Node(
         name=draft.name,
         interfaces=tuple(_interface(port) for port in draft.ports),
         os=draft.os or None,
         hardware=draft.hardware,
-        kind=kind or "qemu",
+        kind=kind,
         start_command=draft.start_command,
         failure_action=draft.failure_action,
         partition=partition,

@@ -54,6 +54,7 @@ class Writer:
         self.interfaces = {
             (node.name, port): each for node in topology.nodes for port, each in enumerate(node.interfaces)
         }
+        self.by_hand = any(node.partition is not None for node in topology.nodes)
         self.names = Names()
         self._lacks: dict[str, None] = {}
         self._recorded: dict[str, list[Recorded]] = {}
@@ -158,7 +159,8 @@ class Writer:
         for key, features in NODE_STATEMENTS.items():
             if any(node.name in each.arguments[:1] for feature in features for each in self.recorded(feature)):
                 wanted.pop(key, None)
-        if (placement.kind(node.attributes) or placement.DEFAULT_KIND) != node.kind:
+        usual = placement.default_kind(self.by_hand, node.partition)
+        if (placement.kind(node.attributes) or usual) != node.kind:
             wanted["containers:node_type"] = KIND_WORDS.get(node.kind, node.kind)
         if node.partition is not None and placement.partition(node.attributes) != node.partition:
             wanted["containers:partition"] = str(node.partition)
