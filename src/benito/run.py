@@ -22,6 +22,10 @@ PACKAGES = {
     "runc": "runc",
     "catatonit": "catatonit",
     "debugfs": "e2fsprogs",
+    "mke2fs": "e2fsprogs",
+    "mmdebstrap": "mmdebstrap",
+    "rsvg-convert": "librsvg2-bin",
+    "zstd": "zstd",
 }
 """Which Debian package brings a program."""
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
+    from benito.testbed.store import NodeRecord
+
 LEAVE = b"\x1d"
 """Ctrl-], as in telnet."""
 
@@ -22,7 +24,7 @@ LEAVE = b"\x1d"
 @click.option("--log", is_flag=True, help="Print what the console has shown so far instead.")
 @click.argument("node")
 def command(node: str, pid: str | None, eid: str | None, log: bool) -> None:
-    """Open NODE's serial console, logged in as root; Ctrl-] leaves it."""
+    """Open NODE's serial console, logged in as root; Ctrl-] leaves it. Containers and physical nodes have none."""
     from benito.cli.common import say
     from benito.cli.nodenames import active_nodes, experiment_of
     from benito.testbed.testbed import Testbed, require_root
@@ -30,29 +32,45 @@ def command(node: str, pid: str | None, eid: str | None, log: bool) -> None:
     bed = Testbed()
     experiment, name = experiment_of(bed, node, pid, eid)
     if log:
-        click.echo(_shown(bed.place(experiment).nodes / name / "console.log"))
+        click.echo(_shown(bed.place(experiment).nodes / name))
         return
     require_root("`benito console`")
     place, nodes = active_nodes(bed, experiment, name)
+    _require_console(nodes[0])
     connection = connect(place.runtime / nodes[0].pnode / "nodes" / nodes[0].node, "console")
     say(f"console of {nodes[0].node}; Ctrl-] leaves it, Enter shows the prompt")
     _talk(connection)
     say("")
 
 
-def _shown(log: Path) -> str:
-    """What the console has shown, harmless to this terminal; InputError when there is no such log."""
+def _require_console(node: NodeRecord) -> None:
+    """InputError for a node that shares the host's kernel: it has no serial line."""
+    from benito.errors import InputError
+
+    if node.kind != "qemu":
+        raise InputError(
+            f"{node.node} has no console, it is a {'physical node' if node.kind == 'physical' else node.kind}",
+            hint=f"`benito ssh {node.node}` and `benito exec {node.node} COMMAND` reach it, "
+            f"`benito console --log {node.node}` shows what its start said",
+        )
+
+
+def _shown(folder: Path) -> str:
+    """What a machine's console has shown, or what a container's start said, harmless to this terminal.
+
+    InputError when there is no such log.
+    """
     from benito.cli.common import plain
     from benito.errors import HostError, InputError
 
-    try:
-        return plain(log.read_text(errors="replace").replace("\r\n", "\n"))
-    except FileNotFoundError:
-        raise InputError(
-            f"there is no console log of {log.parent.name}", hint="`benito nodes` lists the nodes"
-        ) from None
-    except OSError as error:
-        raise HostError(f"can't read {log}: {error.strerror}", hint="run it with sudo") from None
+    for log in (folder / "console.log", folder / "container.log"):
+        try:
+            return plain(log.read_text(errors="replace").replace("\r\n", "\n"))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise HostError(f"can't read {log}: {error.strerror}", hint="run it with sudo") from None
+    raise InputError(f"there is no console log of {folder.name}", hint="`benito nodes` lists the nodes")
 
 
 def connect(folder: Path, name: str) -> socket.socket:

@@ -14,7 +14,8 @@ from benito.plan.model import Inside, Machine
 BOOT = "var/emulab/boot"
 TOOLS = "usr/local/etc/emulab"
 PROGRAMS = ("emulab-sync", "emulab-syncd", "findif", "startcmddone", "tmcc")
-FOLDERS = ("local/logs", "var/emulab/logs")
+PATHS = "etc/emulab/paths.sh"
+FOLDERS = ("local/logs", "var/emulab/logs", "var/emulab/lock", "var/emulab/db")
 """Where everybody may write."""
 LINKS = {
     "usr/local/bin/emulab-sync": "../etc/emulab/emulab-sync",
@@ -29,8 +30,8 @@ def nickname(node: str, experiment: str) -> str:
     return f"{node}.{eid}.{pid}"
 
 
-def add_own(target: Files, machine: Machine, experiment: str, inside: Inside) -> None:
-    """Put what tells of this node alone."""
+def add_own(target: Files, machine: Machine, experiment: str, inside: Inside, creator: str) -> None:
+    """Put what tells of this node alone; `creator` is the account whose experiment it is."""
     control = machine.control
     name = nickname(machine.node, experiment)
     network = IPv4Network((control.address, control.prefix), strict=False)
@@ -39,6 +40,8 @@ def add_own(target: Files, machine: Machine, experiment: str, inside: Inside) ->
     target.file(f"{BOOT}/nodeid", f"{machine.node}\n")
     target.file(f"{BOOT}/myip", f"{control.address}\n")
     target.file(f"{BOOT}/mynetmask", f"{network.netmask}\n")
+    for role in ("creator", "swapper"):
+        target.file(f"{BOOT}/{role}", f"{creator}\n")
     if control.gateway:
         target.file(f"{BOOT}/routerip", f"{control.gateway}\n")
     if inside.sync_server:
@@ -63,5 +66,6 @@ def add_shared(target: Files, experiment: str, inside: Inside) -> None:
     for path in FOLDERS:
         target.folder(path, mode=0o1777)
     folder = files("benito.machines").joinpath("inside/emulab")
+    target.file(PATHS, folder.joinpath("paths.sh").read_text())
     for program in PROGRAMS:
         target.file(f"{TOOLS}/{program}", folder.joinpath(program).read_text(), mode=0o755)

@@ -56,9 +56,7 @@ def decide(cache: Path) -> str:
 
     HostError with what each said when none does.
     """
-    programs = [found for name in RUNTIMES if (found := shutil.which(name))]
-    if not programs:
-        raise HostError("containers need an OCI runtime and none is installed", hint="apt-get install runc")
+    programs = _installed()
     key = json.dumps([os.uname().release, *([program, Path(program).stat().st_mtime_ns] for program in programs)])
     kept = cache / "oci-runtime.json"
     with contextlib.suppress(OSError, ValueError):
@@ -74,6 +72,18 @@ def decide(cache: Path) -> str:
             return program
     words = "; ".join(f"{Path(program).name}: {reason}" for program, reason in said.items())
     raise HostError(f"no OCI runtime works on this host: {words}", hint="apt-get install runc")
+
+
+def installed() -> str:
+    """Return the names of the runtimes that are installed; HostError when there is none. Nobody tries them."""
+    return " or ".join(Path(program).name for program in _installed())
+
+
+def _installed() -> list[str]:
+    programs = [program for name in RUNTIMES if (program := shutil.which(name))]
+    if not programs:
+        raise HostError("containers need an OCI runtime and none is installed", hint="apt-get install runc")
+    return programs
 
 
 def found(cache: Path) -> str | None:

@@ -100,7 +100,8 @@ def add_own(
     target.file("etc/resolv.conf", f"nameserver {gateway}\noptions timeout:2\n" if gateway else "")
     project, _, name = experiment.partition("/")
     people = _people(accounts)
-    words = {"PID": project, "EID": name, "NODE": machine.node, "CREATOR": people[0].name if people else "root"}
+    creator = people[0].name if people else "root"
+    words = {"PID": project, "EID": name, "NODE": machine.node, "CREATOR": creator}
     target.file("etc/benito/node", "".join(f"{word}={shlex.quote(value)}\n" for word, value in words.items()))
     for key in host_keys:
         path = f"etc/ssh/ssh_host_{key.kind}_key"
@@ -108,7 +109,7 @@ def add_own(
         target.file(f"{path}.pub", _ending(key.public))
     # The start command may hold what is nobody else's business.
     target.file("var/lib/benito/facts", facts(machine, people, experiment, inside), mode=0o600)
-    emulab.add_own(target, machine, experiment, inside)
+    emulab.add_own(target, machine, experiment, inside, creator)
 
 
 def add_shared(

@@ -12,12 +12,21 @@ from pathlib import Path
 import msgspec
 
 from benito.agent import cgroup
-from benito.errors import BenitoError
-from benito.run import PACKAGES
+from benito.errors import BenitoError, HostError
+from benito.run import PACKAGES, require
 from benito.testbed import names
 from benito.testbed.testbed import Testbed
 
 LOW_DISK_MIB = 4096
+OPTIONAL = {
+    "mmdebstrap": "images can't be built here",
+    "mke2fs": "images can't be built here",
+    "rsvg-convert": "`benito graph` can't make PNG files",
+    "zstd": "archives packed by zstd can't be unpacked",
+}
+"""Programs that few experiments need, and what is missing without each."""
+FOR_CONTAINERS = ("runc", "catatonit")
+"""Programs that another check looks at."""
 
 
 class Grade(StrEnum):
@@ -44,6 +53,7 @@ def examine(bed: Testbed) -> Iterator[Check]:
     checks: tuple[Callable[[], Check], ...] = (
         _root,
         _programs,
+        lambda: _containers(bed),
         lambda: _accelerator(bed),
         _shaping,
         _cgroups,
@@ -68,11 +78,27 @@ def _root() -> Check:
 
 
 def _programs() -> Check:
-    missing = [program for program in PACKAGES if shutil.which(program) is None]
+    wanted = [program for program in PACKAGES if program not in FOR_CONTAINERS]
+    missing = [program for program in wanted if shutil.which(program) is None]
     if not missing:
         return Check("programs", Grade.GOOD, "all there")
     packages = " ".join(sorted({PACKAGES[program] for program in missing}))
-    return Check("programs", Grade.BAD, f"missing: {', '.join(missing)}", f"apt-get install {packages}")
+    lacks = dict.fromkeys(OPTIONAL[program] for program in missing if program in OPTIONAL)
+    grade = Grade.NOTE if all(program in OPTIONAL for program in missing) else Grade.BAD
+    found = f"missing: {', '.join(missing)}" + (f" ({', '.join(lacks)})" if lacks else "")
+    return Check("programs", grade, found, f"apt-get install {packages}")
+
+
+def _containers(bed: Testbed) -> Check:
+    """Whether nodes that share the host's kernel can be made: a trial of the runtimes, whose answer is remembered."""
+    from benito.machines import engine
+
+    try:
+        runtime = Path(engine.decide(bed.home.cache)).name if os.geteuid() == 0 else engine.installed()
+        require("catatonit")
+    except HostError as error:
+        return Check("containers", Grade.NOTE, f"only virtual machines can run: {error.message}", error.hint)
+    return Check("containers", Grade.GOOD, f"{runtime}, catatonit")
 
 
 def _accelerator(bed: Testbed) -> Check:

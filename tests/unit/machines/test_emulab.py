@@ -38,6 +38,8 @@ def test_a_node_knows_itself_as_on_the_testbed() -> None:
         "nickname": "node-1.Exp.Proj\n",
         "realname": "node-1.Exp.Proj\n",
         "nodeid": "node-1\n",
+        "creator": "root\n",
+        "swapper": "root\n",
         "myip": "172.30.0.5\n",
         "mynetmask": "255.255.0.0\n",
         "routerip": "172.30.0.1\n",
@@ -47,6 +49,21 @@ def test_a_node_knows_itself_as_on_the_testbed() -> None:
     assert made["var/containers/config/pid_eid"][0] == "Proj\nExp\n"
     assert made["var/containers/config/hosts"][0] == "../../../etc/hosts"
     assert made["usr/local/etc/emulab/emulab-sync"][1] == 0o755
+
+
+def test_scripts_find_the_testbed_s_folders(tmp_path: Path) -> None:
+    made = archive(Inside())
+    file = tmp_path / "paths.sh"
+    file.write_text(made["etc/emulab/paths.sh"][0])
+    said = subprocess.run(
+        ["/bin/sh", "-euc", f'. {file}; echo "$BINDIR $BOOTDIR"; sh -c "echo \\$LOGDIR"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert said == ["/usr/local/etc/emulab", "/var/emulab/boot", "/var/emulab/logs"]
+    assert "usr/local/etc/emulab/tmcc" in made
+    assert made["var/emulab/logs"][1] == 0o1777
 
 
 def test_the_variables_of_the_experiment_reach_the_facts() -> None:
