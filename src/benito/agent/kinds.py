@@ -70,7 +70,8 @@ class Kinds:
         return self._shared_kernel(machine, image, experiment, options, limits)
 
     def _physical(self, machine: model.Machine, image: Image, experiment: str, options: Options) -> Driver:
-        return self._shared_kernel(machine, image, experiment, options, oci.Limits())
+        # Its memory is bounded, so that what watches and joins it on its pnode has its own; all CPUs are its.
+        return self._shared_kernel(machine, image, experiment, options, oci.Limits(machine.memory_mib))
 
     def _shared_kernel(
         self, machine: model.Machine, image: Image, experiment: str, options: Options, limits: oci.Limits

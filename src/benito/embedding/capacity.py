@@ -39,6 +39,8 @@ class Demand:
     """Memory in MiB and CPUs of each virtual machine."""
     light: int = 0
     """How many nodes share the host's kernel; they have no CPUs of their own."""
+    unpacked_mib: int = 0
+    """Disk that the nodes' software takes once each has unpacked its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ def need(demands: Sequence[Demand], policy: Policy = Policy()) -> Need:
         + len(machines) * policy.machine_overhead_mib
         + light * policy.light_memory_mib,
         sum(cpus for _, cpus in machines),
-        len(machines) * policy.disk_per_node_mib + light * policy.light_disk_mib,
+        len(machines) * policy.disk_per_node_mib
+        + light * policy.light_disk_mib
+        + sum(demand.unpacked_mib for demand in demands),
     )
 
 
@@ -137,6 +141,8 @@ def _too_much(
     if total.disk_mib > together.disk_mib:
         disks = [f"{len(machines)} × {policy.disk_per_node_mib}"] if machines else []
         disks += [f"{light} × {policy.light_disk_mib}"] if light else []
+        software = sum(demand.unpacked_mib for demand in demands)
+        disks += [f"{software} (software)"] if software else []
         short.append(f"{' + '.join(disks)} MiB = {_gib(total.disk_mib)} of disk")
         hints.append("free disk space")
     who = "this host" if len(hosts) == 1 else f"the {len(hosts)} hosts together"

@@ -88,7 +88,7 @@ def _nics(topology: Topology, allocations: Allocations) -> Mapping[str, tuple[Ni
     large: dict[str, bool] = {}
     for lan in topology.lans:
         prefixes[lan.name] = routing.prefix_length(lan)
-        large[lan.name] = fabric.large_frames([nodes[m.node].interfaces[m.port] for m in lan.members])
+        large[lan.name] = fabric.large_frames([fabric.made(lan, nodes[m.node].interfaces[m.port]) for m in lan.members])
 
     def of(node: Node) -> tuple[Nic, ...]:
         number = allocations.nodes[node.name].number

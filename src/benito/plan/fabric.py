@@ -12,7 +12,7 @@ A LAN of two members is a link, whatever the file calls it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benito.embedding.model import Assignment
 from benito.plan import identity
@@ -59,7 +59,7 @@ def weave(topology: Topology, assignment: Assignment, allocations: Allocations) 
         for member in lan.members:
             number = allocations.nodes[member.node].number
             mac = identity.mac(allocations.mac_prefix, number, member.port)
-            port = _Port(number, member.port, nodes[member.node].interfaces[member.port], mac)
+            port = _Port(number, member.port, made(lan, nodes[member.node].interfaces[member.port]), mac)
             ports.setdefault(assignment.places[member.node], []).append(port)
         places = dict(sorted(ports.items(), key=lambda item: order[item[0]]))
         _tunnels(lan, places, fabrics, allocations)
@@ -68,6 +68,14 @@ def weave(topology: Topology, assignment: Assignment, allocations: Allocations) 
         else:
             _switch(lan, allocations.lans[lan.name], places, fabrics)
     return fabrics
+
+
+def made(lan: Lan, interface: Interface) -> Interface:
+    """Return a member's interface as it is made: without its bandwidths where the LAN doesn't enforce them."""
+    if lan.enforced:
+        return interface
+    outward, inward = replace(interface.outward, bandwidth_kbps=0), replace(interface.inward, bandwidth_kbps=0)
+    return replace(interface, outward=outward, inward=inward)
 
 
 def large_frames(interfaces: Sequence[Interface]) -> bool:

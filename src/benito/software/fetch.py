@@ -11,7 +11,8 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
@@ -25,6 +26,8 @@ STALL_S = 30.0
 """How long the server may say nothing."""
 WHOLE_S = 900.0
 CHUNK = 1 << 20
+IN_USE_S = 3600.0
+"""How long a file that was asked for is surely kept: somebody may be making a bundle of it."""
 Tell = Callable[[str], None]
 
 
@@ -67,15 +70,47 @@ def fetch(url: str, cache: Path, tell: Tell) -> Path:
             raise InputError(f"{url} can't be fetched: {reason}", hint=hint) from error
         tell(f"{url} can't be asked ({reason}); the copy fetched before is used")
     note_file.write_bytes(msgspec.json.encode(note))
+    (cache / note.digest).touch()
     return cache / note.digest
 
 
+def prune(cache: Path, most_bytes: int) -> None:
+    """Remove the files that nobody has asked for longest until the others have no more bytes than that.
+
+    What was asked for within `IN_USE_S` stays in any case; what interrupted fetches left goes.
+    """
+    kept = sorted(_ages(cache), reverse=True)
+    total = 0
+    for last, size, file in kept:
+        total += size
+        if time.time() - last > IN_USE_S and (total > most_bytes or file.name.startswith("new-")):
+            file.unlink(missing_ok=True)
+            total -= size
+    for file in cache.glob("*.json"):
+        note = _read_note(file)
+        if note is None or not (cache / note.digest).exists():
+            file.unlink(missing_ok=True)
+
+
+def _ages(cache: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield of each file when it was last asked for, its size, and where it lies."""
+    for file in cache.glob("*"):
+        if file.suffix != ".json":
+            with suppress(FileNotFoundError):
+                found = file.stat()
+                yield found.st_mtime, found.st_size, file
+
+
 def _note(file: Path, url: str, cache: Path) -> Note | None:
+    note = _read_note(file)
+    return note if note and note.url == url and (cache / note.digest).exists() else None
+
+
+def _read_note(file: Path) -> Note | None:
     try:
-        note = msgspec.json.decode(file.read_bytes(), type=Note)
+        return msgspec.json.decode(file.read_bytes(), type=Note)
     except (OSError, msgspec.MsgspecError):
         return None
-    return note if note.url == url and (cache / note.digest).exists() else None
 
 
 def _receive(url: str, answer: IO[bytes], cache: Path) -> str:

@@ -15,6 +15,7 @@ EXAMPLE = """\
 control_pools = ["192.168.0.0/16", "172.16.0.0/12"]   # where control networks come from
 memory_mib = 256                                       # of a node that doesn't say
 boot_deadline_s = 600                                  # from a machine's start until its OS is up
+downloads_mib = 4096                                   # of fetched software kept for later swap-ins
 
 [limits]
 memory_overcommit = 1.5
@@ -28,6 +29,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """DETER's tools know the control network by 192.168."""
     memory_mib: int = 256
     boot_deadline_s: float = 600.0
+    downloads_mib: int = 4096
+    """What was asked for longest ago goes first."""
     limits: Policy = Policy()
 
     @property

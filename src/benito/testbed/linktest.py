@@ -85,7 +85,7 @@ def _asked(pair: _Pair) -> Measurement:
     kept = 1.0
     for way in ways:
         kept *= 1 - way.loss
-    rates = [way.bandwidth_kbps for way in ways[:2] if way.bandwidth_kbps]
+    rates = [way.bandwidth_kbps for way in ways[:2] if way.bandwidth_kbps and pair.lan.enforced]
     return Measurement(pair.lan.name, a, b, sum(way.delay_ms for way in ways), 1 - kept, min(rates, default=0))
 
 

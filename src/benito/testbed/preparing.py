@@ -75,8 +75,9 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     held = Counter([*assignment.places.values(), *assignment.ghosts.values()])
     light = Counter(assignment.places[node.name] for node in topology.nodes if node.kind in LIGHT)
     each = (settings.memory_mib, settings.cpus)
+    unpacked = _unpacked(place, assignment, software)
     demands = [
-        capacity.Demand(pnode=pnode, machines=(each,) * (count - light[pnode]), light=light[pnode])
+        capacity.Demand(pnode, (each,) * (count - light[pnode]), light[pnode], unpacked[pnode])
         for pnode, count in held.items()
     ]
 
@@ -116,19 +117,28 @@ def _software(
     """Return what each node gets besides its image; kept machines have it already."""
     if record.kept or not any(node.software for node in topology.nodes):
         return {}
-    from benito.testbed.software import gather
+    from benito.testbed.software import Downloads, gather
 
     settings = record.settings
     progress.step("gathering software")
     return gather(
         topology,
         place,
-        bed.home.cache / "downloads",
+        Downloads(bed.home.cache / "downloads", bed.config.downloads_mib),
         settings.members[0] if settings.members else "root",
         Path(settings.file).parent,
         ignore=settings.ignore_missing_software,
         progress=progress,
     )
+
+
+def _unpacked(place: Place, assignment: Assignment, software: dict[str, model.Software]) -> Counter[str]:
+    """Return how much disk (MiB) the software of each pnode's nodes takes once it is unpacked."""
+    sizes = Counter[str]()
+    for node, given in software.items():
+        bundle = place.software / f"{given.bundle}.tar"
+        sizes[assignment.places[node]] += -(-bundle.stat().st_size >> 20)
+    return sizes
 
 
 def _refuse_other_images(place: Place, images: dict[str, model.Image]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from benito.errors import Fault, InputError
 from benito.plan import model
 from benito.software.bundle import Item, checksum, digest, make
-from benito.software.fetch import fetch, is_url
+from benito.software.fetch import fetch, is_url, prune
 from benito.testbed.home import Place
 from benito.testbed.progress import Progress
 from benito.topology.model import Software, Topology
@@ -27,6 +27,14 @@ GO_ON = "to go on without it: --ignore-missing-software"
 NAMED = 3
 TEST_S = 10.0
 PACKAGES = (".deb", ".rpm")
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """Where fetched files are kept, and how much of them."""
+
+    cache: Path
+    most_mib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +59,14 @@ def missing(topology: Topology, base: Path | None = None) -> tuple[Fault, ...]:
 
 
 def gather(
-    topology: Topology, place: Place, cache: Path, person: str, base: Path, *, ignore: bool, progress: Progress
+    topology: Topology, place: Place, downloads: Downloads, person: str, base: Path, *, ignore: bool, progress: Progress
 ) -> dict[str, model.Software]:
     """Make the bundles in the experiment's folder and return what each node with software gets.
 
     `person` must be allowed to read the host's files. InputError with everything that can't be had, unless `ignore`,
-    which makes notices of that.
+    which makes notices of that. What was fetched long ago is forgotten where there is too much of it.
     """
-    files, faults = _find(list(_wanted(topology)), cache, person, base, progress)
+    files, faults = _find(list(_wanted(topology)), downloads.cache, person, base, progress)
     if faults and not ignore:
         raise InputError(faults[0].message, faults=faults)
     for fault in faults:
@@ -75,6 +83,7 @@ def gather(
             bundle = make(items, digest(items, sums), folder)
             made[node.software] = model.Software(bundle.digest, bundle.debs)
         given[node.name] = made[node.software]
+    prune(downloads.cache, downloads.most_mib << 20)
     for item in dict.fromkeys(each for node in topology.nodes for each in node.software if each in files):
         if item.location.lower().endswith(".rpm"):
             progress.notice(f"{item.location} is unpacked; its scripts don't run and its dependencies aren't looked at")

@@ -18,6 +18,8 @@ from benito.errors import Fault, Where
 from benito.topology.element import Element
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
+NO_SHAPING = "noshaping"
+"""The attribute of a LAN whose bandwidths are told and not enforced, when it is `1` (NS: `tb-set-noshaping`)."""
 
 
 def _empty() -> Mapping[str, str]:
@@ -151,6 +153,11 @@ class Lan:
     where: Where | None = None
     source: Element | None = None
     """TopDL: the element as read."""
+
+    @property
+    def enforced(self) -> bool:
+        """Whether its members' bandwidths are limits; delay and loss always are what is asked for."""
+        return self.attributes.get(NO_SHAPING) != "1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,3 +106,13 @@ def test_nodes_without_a_kernel_of_their_own_take_little() -> None:
 def test_too_many_of_them_are_refused_with_the_sums() -> None:
     with pytest.raises(CapacityError, match=r"300 nodes need 300 × 16 MiB = 4\.7 GiB of memory"):
         check([Demand("pnode-0000", (), light=300)], [Host("a", 1024, 4, 1 << 20)], Policy())
+
+
+def test_software_needs_disk_on_every_node_that_unpacks_it() -> None:
+    light = Demand("pnode-0000", (), light=4, unpacked_mib=300)
+    assert need([light]).disk_mib == 4 * 32 + 300
+    with pytest.raises(CapacityError) as raised:
+        check([light], [Host("small", 1024, 1, 200)])
+    assert raised.value.message == (
+        "4 nodes need 4 × 32 + 300 (software) MiB = 428 MiB of disk; this host can give 200 MiB (200 MiB free)"
+    )

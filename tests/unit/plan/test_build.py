@@ -199,6 +199,14 @@ def test_the_lower_pnode_shapes_even_when_the_second_member_is_on_it() -> None:
     assert not upper.wires[0].shaped
 
 
+def test_bandwidth_is_not_enforced_where_the_file_says_so() -> None:
+    pair = shaped_pair()
+    free = replace(pair, lans=tuple(replace(lan, attributes={"noshaping": "1"}) for lan in pair.lans))
+    (wire,) = put(free, 0, 0)[0].wires
+    assert (wire.forward.delay_ms, wire.forward.rate_kbps) == (put(pair, 0, 0)[0].wires[0].forward.delay_ms, 0)
+    assert put(pair, 0, 0)[0].wires[0].forward.rate_kbps > 0
+
+
 def test_an_unshaped_lan_is_a_bridge_on_each_pnode() -> None:
     first, second = put(single_lan(4), 0, 1, 0, 1)
     assert first.bridges == (Bridge("b0", ("n0p0", "n2p0", "x0"), "l0"),)

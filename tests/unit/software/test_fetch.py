@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benito.errors import InputError
-from benito.software.fetch import fetch
+from benito.software.fetch import Note, fetch, prune
 
 
 @dataclass
@@ -95,3 +98,23 @@ def test_what_goes_wrong_is_said(site: Site, tmp_path: Path, path: str, message:
 def test_a_server_that_isnt_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Connection refused"):
         fetch("http://127.0.0.1:9/a.tar", tmp_path, print)
+
+
+def test_the_cache_keeps_what_was_asked_for_last(tmp_path: Path) -> None:
+    for number, name in enumerate(("oldest", "old", "fresh")):
+        (tmp_path / name).write_bytes(bytes(100))
+        (tmp_path / f"{name}-address.json").write_bytes(msgspec.json.encode(Note("http://x/", name)))
+        os.utime(tmp_path / name, (0, [1000, 2000, time.time()][number]))
+    (tmp_path / "new-1").write_bytes(b"")
+    os.utime(tmp_path / "new-1", (0, 1000))
+
+    prune(tmp_path, 250)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "fresh",
+        "fresh-address.json",
+        "old",
+        "old-address.json",
+    ]
+
+    prune(tmp_path, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "fresh-address.json"]

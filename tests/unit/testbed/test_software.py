@@ -10,7 +10,7 @@ import pytest
 
 from benito.errors import InputError
 from benito.testbed.home import ExperimentId, Place
-from benito.testbed.software import gather, missing
+from benito.testbed.software import Downloads, gather, missing
 from benito.topology.model import Topology
 from benito.topology.reader import read
 
@@ -47,7 +47,7 @@ def gathered(
 ) -> tuple[dict[str, str], list[str]]:
     """Return each node's bundle and the notices."""
     place, listener = Place(ExperimentId("P", "E"), "0", folder / "experiment"), Listener()
-    given = gather(asked, place, folder / "cache", person, folder, ignore=ignore, progress=listener)
+    given = gather(asked, place, Downloads(folder / "cache", 100), person, folder, ignore=ignore, progress=listener)
     return {node: software.bundle for node, software in given.items()}, listener.notices
 
 

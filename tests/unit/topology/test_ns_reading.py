@@ -9,6 +9,7 @@ from ns_files import interface, topology
 
 from benito.topology.model import Discipline, LanKind, Recorded, Routing, Shape, Software
 from benito.topology.ns import read_source
+from benito.topology.ns.writing import write
 
 PAIR = """
 set a [$ns node]
@@ -357,3 +358,13 @@ def test_a_lan_without_members_is_left_out_but_counts() -> None:
 
     assert [lan.name for lan in read.lans] == ["some"]
     assert set(read.numbering) == {"none", "some"}
+
+
+def test_a_link_whose_bandwidth_is_not_enforced() -> None:
+    read = topology(f"{PAIR}tb-set-noshaping $link0 1")
+
+    assert not read.lans[0].enforced
+    assert interface(read, "a").outward == Shape(delay_ms=10, bandwidth_kbps=10_000)
+    assert (read.recorded, read.warnings) == ((), ())
+    assert "tb-set-noshaping $link0 1" in write(read).text
+    assert topology(f"{PAIR}tb-set-noshaping link0 0").lans[0].enforced

@@ -6,6 +6,7 @@ import re
 
 from benito import units
 from benito.errors import InputError
+from benito.topology.model import NO_SHAPING
 from benito.topology.ns.drafts import LanDraft, Port
 from benito.topology.ns.experiment import Commands, Experiment, Statement
 
@@ -182,6 +183,12 @@ def set_netmask(experiment: Experiment, statement: Statement) -> None:
     lan.netmask = mask
 
 
+@COMMANDS.add("tb-set-noshaping", "link-or-lan on-or-off")
+def set_noshaping(experiment: Experiment, statement: Statement) -> None:
+    """Say whether a LAN's bandwidths are left unenforced; its delay and loss aren't touched (DETER: ns-commands)."""
+    experiment.lan(statement.args[0]).attributes[NO_SHAPING] = on_or_off(statement.args[1])
+
+
 def _keep_lan_setting(name: str, usage: str, key: str, *, kind: str = "", values: tuple[str, ...] = ()) -> None:
     """Add a command that leaves an attribute on a LAN and is recorded."""
 
@@ -198,7 +205,6 @@ def _keep_lan_setting(name: str, usage: str, key: str, *, kind: str = "", values
 
 for _name, _usage, _key, _kind in (
     ("tb-set-multiplexed", "link-or-lan on-or-off", "multiplexed", ""),
-    ("tb-set-noshaping", "link-or-lan on-or-off", "noshaping", ""),
     ("tb-set-useveth", "link-or-lan on-or-off", "useveth", ""),
     ("tb-set-endnodeshaping", "link-or-lan on-or-off", "endnodeshaping", ""),
     ("tb-set-allowcolocate", "link-or-lan on-or-off", "allowcolocate", ""),

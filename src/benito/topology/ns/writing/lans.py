@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from benito import units
-from benito.topology.model import Discipline, Interface, Lan, LanKind, Shape
+from benito.topology.model import NO_SHAPING, Discipline, Interface, Lan, LanKind, Shape
 from benito.topology.topdl.reading import netmask
 from benito.topology.topdl.shaping import pair_loss
 
@@ -19,7 +19,6 @@ MAX_DELAY_MS = 3_600_000
 TYPES = {Discipline.DROPTAIL: "DropTail", Discipline.RED: "RED", Discipline.GRED: "GRED"}
 SETTINGS = {
     "multiplexed": "tb-set-multiplexed",
-    "noshaping": "tb-set-noshaping",
     "useveth": "tb-set-useveth",
     "endnodeshaping": "tb-set-endnodeshaping",
     "allowcolocate": "tb-set-allowcolocate",
@@ -29,9 +28,8 @@ SETTINGS = {
     "encap": "tb-set-link-encap",
     "failureaction": "tb-set-link-failure-action",
     "protocol": "tb-set-lan-protocol",
-    "cloud": "$ns make-cloud",
 }
-"""Attributes of a LAN that a statement sets; the statement itself is recorded too, but for `make-cloud`."""
+"""Attributes of a LAN that a recorded statement sets."""
 QUEUE = {
     "limit": ("limit_", 50),
     "in_bytes": ("queue-in-bytes_", 0),
@@ -74,7 +72,9 @@ class LanText:
         yield from self._costs()
         for key, value in self.lan.attributes.items():
             recorded = any(self.lan.name in each.arguments for each in self.writer.recorded(SETTINGS.get(key, "")))
-            if not recorded and key != "cloud":
+            if key == NO_SHAPING and value in ("0", "1"):
+                yield f"tb-set-noshaping {self.me} {value}"
+            elif not recorded and key != "cloud":
                 self.writer.lacks(f"`{self.lan.name}` has the attribute {key}: {value}")
 
     def _link(self) -> Iterator[str]:
