@@ -1,9 +1,10 @@
 """Nodes that are containers, and physical nodes: the agent's view of `machines.container.Container`.
 
 A physical node is its pnode: it is alone there and has all of its processors, and its memory but for what the agent
-needs. Its own processes run in a container of the image's userland, in a network namespace that holds its experimental interfaces and nothing else, as
-a testbed's machine shows its cards but not the switches and tunnels behind them. So the pnode's wires, bridges and
-control network are the same for every kind of node, and nothing that the node does to its network can harm them.
+needs. Its own processes run in a container of the image's userland, in a network namespace that holds its experimental
+interfaces and nothing else, as a testbed's machine shows its cards but not the switches and tunnels behind them. So the
+pnode's wires, bridges and control network are the same for every kind of node, and nothing that the node does to its
+network can harm them.
 """
 
 from __future__ import annotations
