@@ -46,10 +46,13 @@ class Kinds:
         make = self._makers.get(machine.kind)
         if make is None:
             raise NodeError(f"{machine.node}: there are no nodes of the kind {machine.kind!r}")
-        image = self._around.catalog.get(machine.image.name)
-        if not running and image.info.digest != machine.image.digest:
+        catalog = self._around.catalog
+        image = catalog.exactly(machine.image.name, machine.image.digest)
+        if image is None and running:
+            image = catalog.get(machine.image.name)
+        if image is None:
             raise NodeError(
-                f"{machine.node}: the image {machine.image.name} has changed since the plan was made",
+                f"{machine.node}: the image {machine.image.name} that the plan was made for is gone",
                 hint="swap out and in again",
             )
         return make(machine, image, experiment, options)

@@ -1,27 +1,37 @@
-"""The images at hand, and which of them stands for an OS id of the old testbeds."""
+"""The images at hand: names that point to contents, which lie under their digests.
+
+    images/debian-12            -> .contents/1f3a...      a name, a symbolic link
+    images/.contents/1f3a.../   image.json, root.qcow2, kernel, initrd, tree/, users/
+
+So an image can be built anew under its name while nodes go on with the contents that they were made from (`store`).
+"""
 
 from __future__ import annotations
 
 import re
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from benito.errors import Fault, InputError, StateError
+from benito.errors import InputError
+from benito.images.recipe import RECIPES
 
 DEFAULT_IMAGE = "debian-12"
-BUILDABLE = (DEFAULT_IMAGE,)
-"""Images that `benito image build` can make; they count as at hand, because a swap-in can have them made."""
-
 DISK, KERNEL, INITRD, ABOUT = "root.qcow2", "kernel", "initrd", "image.json"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+ARCHIVE = "root.tar"
+"""The files of an image that only containers can use."""
+CONTENTS = ".contents"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+SHORT = 12
+"""Characters of a digest that a person reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What is known of an image; kept as `image.json` in its folder."""
+    """What is known of an image; kept as `image.json` beside its files."""
 
     name: str
+    """The name that it was made under."""
     description: str
     distribution: str
     """`debian`, `ubuntu`, ...: what OS ids are matched with."""
@@ -29,7 +39,7 @@ class ImageInfo:
     digest: str
     """SHA-256 over the digests in `files` and `made_from`; names this very image."""
     made_from: str
-    """SHA-256 over the recipe that made it."""
+    """SHA-256 over the recipe or the disk that it was made from."""
     files: dict[str, str]
     """File name -> SHA-256."""
     size: int
@@ -40,6 +50,27 @@ class ImageInfo:
     kernel_arguments: str
     login: str
     format: int = 1
+    boot: str = "kernel"
+    """`kernel`: QEMU starts the image's kernel and initrd; `disk`: the disk's own boot loader does;
+    `none`: there is no disk, the image is for containers."""
+    disk_mib: int = 8192
+    """Size of the disk as the machine sees it."""
+    lengths: dict[str, int] = field(default_factory=dict)
+    """File name -> bytes."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """How it came about: the recipe's fields, or what was imported from where."""
+    partitioned: bool = False
+    """Whether the root file system is in a partition, and not the whole disk."""
+
+    @property
+    def for_machines(self) -> bool:
+        """Whether virtual machines can be made from it."""
+        return self.boot != "none"
+
+    @property
+    def for_containers(self) -> bool:
+        """Whether nodes that share the host's kernel can be made from it."""
+        return not self.partitioned
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,131 +100,73 @@ class Image:
         """The initrd that goes with the kernel."""
         return self.folder / INITRD
 
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """The image given for an OS id, and what to tell the user when it isn't what was asked for."""
-
-    name: str
-    notice: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """OS ids of one system: `pattern` matches the whole id, its group `release` the version digits."""
-
-    pattern: re.Pattern[str]
-    title: str
-    distribution: str
-    linux: bool = True
-
-
-def _family(pattern: str, title: str, distribution: str, *, linux: bool = True) -> _Family:
-    return _Family(re.compile(pattern, re.IGNORECASE), title, distribution, linux)
-
-
-_REST = r"(?P<release>\d*)(?:[-_.].*)?"
-_FAMILIES = (
-    _family(rf"UBUNTU{_REST}", "Ubuntu", "ubuntu"),
-    _family(rf"DEB(?:IAN)?{_REST}", "Debian", "debian"),
-    _family(rf"KALI{_REST}", "Kali Linux", "kali"),
-    _family(rf"(?:FC|FEDORA){_REST}", "Fedora", "fedora"),
-    _family(rf"CENTOS{_REST}", "CentOS", "centos"),
-    _family(rf"RHEL{_REST}", "Red Hat Enterprise Linux", "rhel"),
-    _family(rf"(?:RHL|RH|REDHAT){_REST}", "Red Hat Linux", "redhat"),
-    _family(rf"(?:OPEN)?SUSE{_REST}", "SUSE Linux", "suse"),
-    _family(r"(?P<release>)(?:LINUX|OPENVZ|XEN|LXC)(?:[-_.].*)?", "Linux", "linux"),
-    _family(rf"(?:FBSD|FREEBSD){_REST}", "FreeBSD", "freebsd", linux=False),
-    _family(rf"(?:OBSD|OPENBSD|NBSD|NETBSD){_REST}", "BSD", "bsd", linux=False),
-    _family(r"WIN(?:DOWS)?-?(?P<release>XP|\d*)(?:[-_.].*)?", "Windows", "windows", linux=False),
-)
+    @property
+    def archive(self) -> Path:
+        """The files of an image that has no disk."""
+        return self.folder / ARCHIVE
 
 
 class Catalog:
-    """The images under `home/images`, one folder each; a folder without `image.json` is no image."""
+    """The images under `home/images`; a folder without `image.json` is no image."""
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "images"
 
+    @property
+    def contents(self) -> Path:
+        """Where contents lie, each under its digest."""
+        return self.folder / CONTENTS
+
     def images(self) -> list[Image]:
-        """Return every image, by name."""
+        """Return every image that has a name, by name."""
         return [self._read(about.parent) for about in sorted(self.folder.glob(f"[!.]*/{ABOUT}"))]
+
+    def names(self) -> list[str]:
+        """Return the names of all images, the damaged ones too."""
+        return sorted(about.parent.name for about in self.folder.glob(f"[!.]*/{ABOUT}"))
 
     def get(self, name: str) -> Image:
         """Return an image by its exact name; InputError when there is none."""
-        if not _NAME.fullmatch(name):
-            raise InputError(f"'{name}' cannot be the name of an image", hint="letters, digits, '.', '_' and '-'")
-        folder = self.folder / name
+        check_name(name)
         if not self.has(name):
-            if name in BUILDABLE:
+            if name in RECIPES:
                 raise InputError(f"image {name} is not built yet", hint=f"run: benito image build {name}")
-            raise InputError(f"there is no image {name}", hint=self._at_hand())
-        return self._read(folder)
+            raise InputError(f"there is no image {name}", hint=self.at_hand())
+        return self._read(self.folder / name)
 
     def has(self, name: str) -> bool:
         """Return whether the image is there."""
-        return _NAME.fullmatch(name) is not None and (self.folder / name / ABOUT).is_file()
+        return NAME.fullmatch(name) is not None and (self.folder / name / ABOUT).is_file()
 
-    def resolve(self, os: str | None, *, strict: bool = False) -> Resolution:
-        """Return the image for an OS id; another OS than asked for comes with a notice, or InputError if `strict`.
+    def exactly(self, name: str, digest: str) -> Image | None:
+        """Return the image with this very digest, whatever the name means by now; None when it is gone."""
+        if re.fullmatch(r"[0-9a-f]+", digest) and (self.contents / digest / ABOUT).is_file():
+            return self._read(self.contents / digest, name)
+        if self.has(name) and (image := self.get(name)).info.digest == digest:
+            return image
+        return None
 
-        An image's exact name wins. OS ids may have a project in front (`emulab-ops/UBUNTU12-64-STD`).
-        """
-        if not os:
-            return Resolution(DEFAULT_IMAGE)
-        names = self._names()
-        if os in names:
-            return Resolution(os)
-        family, match = _classify(os.rstrip("/").rpartition("/")[2])
-        if family is None or match is None:
-            raise InputError(f"no image stands for OS '{os}'", hint=self._at_hand())
-        release = match["release"]
-        wanted = f"{family.title} {release}".rstrip()
-        if strict:
-            raise InputError(f"OS '{os}' ({wanted}) is not at hand", hint=f"{self._at_hand()}; or drop --strict-os")
-        given = self._nearest(family, release)
-        remark = "" if family.linux else f"; what needs {family.title} itself will not run"
-        return Resolution(given, f"OS '{os}' ({wanted}) is not at hand: image {given} is given instead{remark}")
+    def at_hand(self) -> str:
+        """Say which images there are."""
+        return f"at hand: {', '.join(sorted({*self.names(), DEFAULT_IMAGE}))}"
 
-    def remove(self, name: str) -> None:
-        """Remove an image; StateError when its folder can't be taken away whole."""
-        image = self.get(name)
-        # Renamed first, so that a half-removed image is never seen.
-        gone = self.folder / f".removing-{name}"
-        try:
-            shutil.rmtree(gone, ignore_errors=True)
-            image.folder.rename(gone)
-            shutil.rmtree(gone)
-        except OSError as error:
-            raise StateError(f"image {name} could not be removed: {error.strerror}") from error
-
-    def _names(self) -> list[str]:
-        return sorted({*BUILDABLE, *(image.name for image in self.images())})
-
-    def _at_hand(self) -> str:
-        return f"at hand: {', '.join(self._names())}"
-
-    def _nearest(self, family: _Family, release: str) -> str:
-        """Return the image of the same distribution, of the same release if there is one, else the default."""
-        same = [image.info for image in self.images() if image.info.distribution == family.distribution]
-        exact = [info for info in same if release and info.release.replace(".", "").startswith(release)]
-        if exact or same:
-            return (exact or same)[0].name
-        return DEFAULT_IMAGE
-
-    def _read(self, folder: Path) -> Image:
+    def _read(self, folder: Path, name: str | None = None) -> Image:
         import msgspec
 
+        name = name or folder.name
         try:
             info = msgspec.json.decode((folder / ABOUT).read_bytes(), type=ImageInfo)
         except (OSError, msgspec.MsgspecError) as error:
-            fault = Fault(f"image {folder.name} is damaged: {error}", hint=f"run: benito image rm {folder.name}")
-            raise InputError(fault.message, hint=fault.hint) from error
-        return Image(folder, info)
+            raise InputError(
+                f"image {name} is damaged: {error}", hint=f"run: benito image rm {name}, then build or import it again"
+            ) from error
+        return Image(folder, replace(info, name=name))
 
 
-def _classify(os: str) -> tuple[_Family | None, re.Match[str] | None]:
-    for family in _FAMILIES:
-        if match := family.pattern.fullmatch(os):
-            return family, match
-    return None, None
+def check_name(name: str) -> None:
+    """InputError unless this can be an image's name."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"'{name}' cannot be the name of an image",
+            hint="small letters, digits, '.', '_' and '-', beginning with a letter or digit",
+        )

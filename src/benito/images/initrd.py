@@ -6,7 +6,10 @@ generator, and is the same bytes for the same kernel.
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import stat
+import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -76,7 +79,7 @@ def make_initrd(root: Path) -> bytes:
         raise HostError("the new image holds no busybox or no kernel modules", hint="the build's log says why")
     modules = folders[-1].parent
     order = needed_modules((modules / "modules.dep").read_text())
-    script = files("benito.images").joinpath("debian12/init").read_bytes()
+    script = files("benito.images").joinpath("node/init").read_bytes()
     program, plain = stat.S_IFREG | 0o755, stat.S_IFREG | 0o644
     return cpio(
         [
@@ -84,8 +87,27 @@ def make_initrd(root: Path) -> bytes:
             Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
             Entry("bin/busybox", program, busybox.read_bytes()),
             *(Entry(f"bin/{applet}", stat.S_IFLNK | 0o777, b"busybox") for applet in APPLETS),
-            *(Entry(f"modules/{Path(path).name}", plain, (modules / path).read_bytes()) for path in order),
-            Entry("modules/order", plain, "".join(f"{Path(path).name}\n" for path in order).encode()),
+            *(Entry(f"modules/{_plain_name(path)}", plain, _unpacked(modules / path)) for path in order),
+            Entry("modules/order", plain, "".join(f"{_plain_name(path)}\n" for path in order).encode()),
             Entry("init", program, script),
         ]
     )
+
+
+def _plain_name(path: str) -> str:
+    """Return a module's file name without what says how it is compressed."""
+    name = Path(path).name
+    return name.removesuffix(".xz").removesuffix(".zst").removesuffix(".gz")
+
+
+def _unpacked(module: Path) -> bytes:
+    """Return a module as the kernel takes it: busybox hands it over as it is."""
+    data = module.read_bytes()
+    if module.suffix == ".xz":
+        return lzma.decompress(data)
+    if module.suffix == ".gz":
+        return gzip.decompress(data)
+    if module.suffix == ".zst":
+        done = subprocess.run(["zstd", "-dcq"], input=data, capture_output=True, check=True, timeout=60)
+        return done.stdout
+    return data

@@ -1,4 +1,4 @@
-"""Turns a bare Debian folder into a node's root file system; only writes files, runs nothing in it."""
+"""Turns a bare system's folder into a node's root file system; only writes files, runs nothing in it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PROGRAM_FOLDERS = ("system-generators",)
 
 def tailor(root: Path, sources: Sources) -> None:
     """Apply the recipe to the root file system in the folder `root`."""
-    with as_file(files("benito.images").joinpath("debian12/tree")) as tree:
+    with as_file(files("benito.images").joinpath("node/tree")) as tree:
         _copy(tree, root)
-    _write(root / "etc/apt/sources.list", sources.entries(recipe.RELEASE, private=False))
+    _write(root / "etc/apt/sources.list", sources.entries(private=False))
     _write(root / "etc/fstab", "# The root disk is mounted by the initrd.\n")
     _write(root / "etc/hostname", "localhost\n")
     _write(root / "etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
@@ -62,6 +62,9 @@ def _switch_units(root: Path) -> None:
     system = root / "etc/systemd/system"
     for unit in recipe.DISABLED_UNITS:
         (system / unit).unlink(missing_ok=True)
+    for unit in recipe.UNSTARTED_UNITS:
+        for link in system.glob(f"*.wants/{unit}"):
+            link.unlink()
     for unit in (*recipe.MASKED_UNITS, *recipe.DROPPED_WANTS):
         _link(system / unit, "/dev/null")
     for unit, wants in recipe.ENABLED_UNITS.items():

@@ -15,7 +15,6 @@ from pathlib import Path
 from benito import drawing, run
 from benito.embedding import capacity
 from benito.embedding.model import Assignment
-from benito.errors import StateError
 from benito.machines import engine
 from benito.network.host import forward_obstacle, host_routes
 from benito.plan import files as plan_files
@@ -25,6 +24,7 @@ from benito.plan.build import plan
 from benito.substrate.local import host_facts
 from benito.testbed import access, names, reservations
 from benito.testbed.home import Place
+from benito.testbed.imaging import LIGHT, have_images
 from benito.testbed.progress import Progress
 from benito.testbed.reservations import Lease
 from benito.testbed.store import ExperimentRecord, NodeRecord
@@ -36,8 +36,6 @@ UNDERLAY = IPv4Network("100.64.0.0/16")
 """Addresses of pnodes among themselves, in a network of each experiment's own."""
 PICTURED_NODES = 60
 """An experiment of more nodes is drawn when somebody asks for it (`benito graph`): it takes seconds."""
-LIGHT = frozenset({"container", "physical"})
-"""Kinds of nodes that share the host's kernel: they take what they use, and no more."""
 OPTIONAL_ACTIONS = frozenset({"nonfatal", "ignore"})
 
 
@@ -67,9 +65,8 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
         run.require("catatonit")
     if settings.internet and (obstacle := forward_obstacle()):
         progress.notice(f"{obstacle}: nodes may not reach the internet, only each other and this host")
-    images = _images(bed, topology, record, progress)
-    if record.kept:
-        _refuse_other_images(place, images)
+    kept = kept_images(place) if record.kept else {}
+    images = have_images(bed, topology, place, record, kept, progress)
     software = _software(bed, place, topology, record, progress)
     # Ghosts take room though nothing of them is started.
     held = Counter([*assignment.places.values(), *assignment.ghosts.values()])
@@ -89,26 +86,6 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     access.host_keys(place, [node.name for node in topology.nodes])
     allocations = _allocations(bed, record, topology, assignment, images, software, lease, incarnation)
     return Prepared(topology, assignment, plan(topology, assignment, allocations), lease)
-
-
-def _images(bed: Testbed, topology: Topology, record: ExperimentRecord, progress: Progress) -> dict[str, model.Image]:
-    """Return each node's image, built when it is one that Benito builds and isn't there yet."""
-    from benito.images.build import build as build_image
-    from benito.images.tree import ensure_tree
-
-    resolutions = bed.images(topology, record.settings)
-    for notice in dict.fromkeys(resolution.notice for resolution in resolutions.values()):
-        if notice:
-            progress.notice(notice)
-    images = {}
-    for name in dict.fromkeys(resolution.name for resolution in resolutions.values()):
-        if not bed.catalog.has(name):
-            progress.step(f"building the image {name}")
-            build_image(name, bed.home.root, progress.step)
-        images[name] = model.Image(name, bed.catalog.get(name).info.digest)
-    for name in dict.fromkeys(resolutions[node.name].name for node in topology.nodes if node.kind in LIGHT):
-        ensure_tree(bed.catalog.get(name), progress.step)
-    return {node: images[resolution.name] for node, resolution in resolutions.items()}
 
 
 def _software(
@@ -141,17 +118,10 @@ def _unpacked(place: Place, assignment: Assignment, software: dict[str, model.So
     return sizes
 
 
-def _refuse_other_images(place: Place, images: dict[str, model.Image]) -> None:
-    """StateError when a kept disk was made on an image that isn't the same any more: it would read as rubbish."""
-    for pnode_plan in written(place):
-        for machine in pnode_plan.machines:
-            now = images.get(machine.node)
-            if machine.kind == "qemu" and now is not None and now != machine.image:
-                raise StateError(
-                    f"the kept disk of {machine.node} needs the image {machine.image.name} as it was, "
-                    f"and there is {'another' if now.name == machine.image.name else now.name} now",
-                    hint=f"`benito swapout {place.experiment}` drops the kept disks",
-                )
+def kept_images(place: Place) -> dict[str, model.Image]:
+    """Return the images that kept disks were made from, by node."""
+    machines = (machine for pnode_plan in written(place) for machine in pnode_plan.machines)
+    return {machine.node: machine.image for machine in machines}
 
 
 def _need(bed: Testbed, demands: Sequence[capacity.Demand], others: list[Lease]) -> tuple[int, int, int]:

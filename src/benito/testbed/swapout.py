@@ -13,6 +13,7 @@ from benito.network.hub import Hub
 from benito.network.namespaces import is_namespace
 from benito.testbed import names
 from benito.testbed.home import ExperimentId, Place
+from benito.testbed.imaging import let_go
 from benito.testbed.keeping import Request, ask_keeper
 from benito.testbed.progress import Progress, Quiet, Silence
 from benito.testbed.store import State
@@ -31,6 +32,7 @@ def swap_out(bed: Testbed, experiment: ExperimentId, *, keep: bool = False, prog
         if record.state is State.SWAPPED and not leftovers(place):
             if record.kept and not keep:
                 remove_disks(place)
+                let_go(place)
                 bed.store.move(record.id, State.SWAPPED, kept=False)
                 return
             raise StateError(f"{record.id} is swapped out already")
@@ -68,6 +70,7 @@ def release(place: Place, *, keep: bool = False) -> None:
         _hub(place).remove,
         lambda: shutil.rmtree(place.runtime, ignore_errors=True),
         lambda: None if keep else remove_disks(place),
+        lambda: None if keep else let_go(place),
         lambda: names.withdraw(place),
         Group("benito").remove_if_empty,
     ]

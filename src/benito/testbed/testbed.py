@@ -12,7 +12,9 @@ from pathlib import Path
 
 from benito.embedding.model import Assignment
 from benito.errors import BusyError, HostError, InputError, StateError
-from benito.images.catalog import BUILDABLE, Catalog, Resolution
+from benito.images.catalog import Catalog
+from benito.images.osids import Resolution, resolve
+from benito.images.recipe import RECIPES
 from benito.testbed import flock, names, reservations
 from benito.testbed.config import Config, load
 from benito.testbed.home import ExperimentId, Home, Place
@@ -156,11 +158,11 @@ class Testbed:
         An image named by an option is taken literally; what the file names may be an OS id of an old testbed.
         """
         if settings.image:
-            if not self.catalog.has(settings.image) and settings.image not in BUILDABLE:
+            if not self.catalog.has(settings.image) and settings.image not in RECIPES:
                 raise InputError(f"there is no image {settings.image!r}", hint="`benito image list` lists them")
             return {node.name: Resolution(settings.image) for node in topology.nodes}
         resolved = {
-            name: self.catalog.resolve(name, strict=settings.strict_os)
+            name: resolve(self.catalog, name, strict=settings.strict_os)
             for name in dict.fromkeys(node.os for node in topology.nodes)
         }
         return {node.name: resolved[node.os] for node in topology.nodes}

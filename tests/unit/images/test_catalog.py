@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from benito.errors import InputError
+from benito.images import store
 from benito.images.catalog import Catalog, ImageInfo
+from benito.images.osids import resolve
 
 OLD_IDS = [
     "UBUNTU12-64-STD",
@@ -48,13 +50,13 @@ def put_image(home: Path, name: str, distribution: str = "debian", release: str 
 
 
 def test_no_os_gives_the_default_image_without_a_notice(tmp_path: Path) -> None:
-    resolution = Catalog(tmp_path).resolve(None)
+    resolution = resolve(Catalog(tmp_path), None)
     assert (resolution.name, resolution.notice) == ("debian-12", None)
 
 
 @pytest.mark.parametrize("os", OLD_IDS)
 def test_an_old_os_id_gives_the_default_image_with_a_notice(tmp_path: Path, os: str) -> None:
-    resolution = Catalog(tmp_path).resolve(os)
+    resolution = resolve(Catalog(tmp_path), os)
     assert resolution.name == "debian-12"
     assert resolution.notice is not None
     assert os in resolution.notice
@@ -62,20 +64,20 @@ def test_an_old_os_id_gives_the_default_image_with_a_notice(tmp_path: Path, os: 
 
 @pytest.mark.parametrize("os", ["FBSD-STD", "FBSD410-STD", "FBSD9-64-STD", "OBSD-STD", "WINXP-UPDATE", "WIN7-64-STD"])
 def test_another_system_is_said_to_be_another(tmp_path: Path, os: str) -> None:
-    notice = Catalog(tmp_path).resolve(os).notice
+    notice = resolve(Catalog(tmp_path), os).notice
     assert notice is not None
     assert notice.endswith("will not run")
 
 
 def test_the_notice_names_what_was_asked_and_what_is_given(tmp_path: Path) -> None:
-    assert Catalog(tmp_path).resolve("UBUNTU12-64-STD").notice == (
+    assert resolve(Catalog(tmp_path), "UBUNTU12-64-STD").notice == (
         "OS 'UBUNTU12-64-STD' (Ubuntu 12) is not at hand: image debian-12 is given instead"
     )
 
 
 def test_an_exact_image_name_wins(tmp_path: Path) -> None:
     put_image(tmp_path, "fc6-std")
-    resolution = Catalog(tmp_path).resolve("fc6-std")
+    resolution = resolve(Catalog(tmp_path), "fc6-std")
     assert (resolution.name, resolution.notice) == ("fc6-std", None)
 
 
@@ -83,15 +85,15 @@ def test_an_image_of_the_same_distribution_is_nearer(tmp_path: Path) -> None:
     put_image(tmp_path, "ubuntu-20", "ubuntu", "20.04")
     put_image(tmp_path, "ubuntu-22", "ubuntu", "22.04")
     catalog = Catalog(tmp_path)
-    assert catalog.resolve("UBUNTU22-64-STD").name == "ubuntu-22"
-    assert catalog.resolve("UBUNTU2204-64-STD").name == "ubuntu-22"
-    assert catalog.resolve("UBUNTU12-64-STD").name == "ubuntu-20"
-    assert catalog.resolve("FC6-STD").name == "debian-12"
+    assert resolve(catalog, "UBUNTU22-64-STD").name == "ubuntu-22"
+    assert resolve(catalog, "UBUNTU2204-64-STD").name == "ubuntu-22"
+    assert resolve(catalog, "UBUNTU12-64-STD").name == "ubuntu-20"
+    assert resolve(catalog, "FC6-STD").name == "debian-12"
 
 
 def test_strict_refuses_another_os(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        Catalog(tmp_path).resolve("UBUNTU12-64-STD", strict=True)
+        resolve(Catalog(tmp_path), "UBUNTU12-64-STD", strict=True)
     assert (
         str(caught.value) == "OS 'UBUNTU12-64-STD' (Ubuntu 12) is not at hand (at hand: debian-12; or drop --strict-os)"
     )
@@ -101,7 +103,7 @@ def test_strict_refuses_another_os(tmp_path: Path) -> None:
 def test_an_unknown_os_lists_what_exists(tmp_path: Path, os: str) -> None:
     put_image(tmp_path, "router")
     with pytest.raises(InputError, match="at hand: debian-12, router"):
-        Catalog(tmp_path).resolve(os)
+        resolve(Catalog(tmp_path), os)
 
 
 def test_an_image_that_is_not_built_says_how_to_build_it(tmp_path: Path) -> None:
@@ -128,5 +130,5 @@ def test_a_half_built_image_is_not_listed_and_a_damaged_one_says_so(tmp_path: Pa
 
 def test_a_removed_image_is_gone(tmp_path: Path) -> None:
     put_image(tmp_path, "old")
-    Catalog(tmp_path).remove("old")
-    assert not list((tmp_path / "images").iterdir())
+    store.remove(Catalog(tmp_path), "old")
+    assert not list((tmp_path / "images").glob("[!.]*"))

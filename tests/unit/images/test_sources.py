@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benito.errors import HostError
-from benito.images.sources import Sources, find_sources
+from benito.images.sources import Archives, Sources, Suite, archives, find_archives
 
 DEB822 = """\
 Types: deb
@@ -25,7 +25,8 @@ Components: main
 def test_deb822_entries_are_found(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d/debian.sources").write_text(DEB822)
-    assert find_sources(tmp_path, {}) == Sources("http://mirror.test/debian", "http://mirror.test/debian-security")
+    found = find_archives("debian", tmp_path, {})
+    assert found == Archives("http://mirror.test/debian", "http://mirror.test/debian-security")
 
 
 def test_other_vendors_are_passed_over(tmp_path: Path) -> None:
@@ -41,18 +42,21 @@ def test_other_vendors_are_passed_over(tmp_path: Path) -> None:
         "# deb http://commented.test/debian bookworm main\ndeb-src http://source.test/debian bookworm main\n"
         "deb http://plain.test/debian/ bookworm main # the one\n"
     )
-    assert find_sources(tmp_path, {}).archive == "http://plain.test/debian/"
+    assert find_archives("debian", tmp_path, {}) == Archives("http://plain.test/debian/")
 
 
 def test_a_host_without_debian_entries_says_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="BENITO_DEBIAN_MIRROR"):
-        find_sources(tmp_path, {})
-    assert find_sources(tmp_path, {"BENITO_DEBIAN_MIRROR": "http://m.test/debian"}) == Sources("http://m.test/debian")
+    assert find_archives("debian", tmp_path, {}) is None
+    told = find_archives("debian", tmp_path, {"BENITO_DEBIAN_MIRROR": "http://m.test/debian"})
+    assert told == Archives("http://m.test/debian")
+    with pytest.raises(HostError, match="BENITO_UBUNTU_MIRROR"):
+        archives("ubuntu")
 
 
 def test_credentials_stay_on_the_host() -> None:
-    sources = Sources("https://user:secret@m.test:8443/debian")
-    assert "secret" in sources.entries("bookworm", private=True)
-    assert sources.entries("bookworm", private=False) == (
+    uri = "https://user:secret@m.test:8443/debian"
+    sources = Sources((Suite(uri, "bookworm"), Suite(uri, "bookworm-updates")))
+    assert "secret" in sources.entries(private=True)
+    assert sources.entries(private=False) == (
         "deb https://m.test:8443/debian bookworm main\ndeb https://m.test:8443/debian bookworm-updates main\n"
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benito.images.sources import Sources
+from benito.images.sources import Sources, Suite
 from benito.images.tailor import tailor
 
 
@@ -18,7 +18,7 @@ def fresh(root: Path) -> Path:
 
 def test_nothing_of_the_host_and_no_identity_is_left(tmp_path: Path) -> None:
     root = fresh(tmp_path)
-    tailor(root, Sources("http://m.test/debian"))
+    tailor(root, Sources((Suite("http://m.test/debian", "bookworm"),)))
     texts = [path.read_text() for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
     assert not any("secret" in text or "192.0.2.1" in text for text in texts)
     assert not list((root / "etc/ssh").glob("ssh_host_*"))
@@ -27,7 +27,7 @@ def test_nothing_of_the_host_and_no_identity_is_left(tmp_path: Path) -> None:
 
 
 def test_units_are_masked_and_enabled(tmp_path: Path) -> None:
-    tailor(fresh(tmp_path), Sources("http://m.test/debian"))
+    tailor(fresh(tmp_path), Sources((Suite("http://m.test/debian", "bookworm"),)))
     system = tmp_path / "etc/systemd/system"
     assert str((system / "systemd-udev-trigger.service").readlink()) == "/dev/null"
     assert str((system / "sysinit.target.wants/benito.service").readlink()) == "/etc/systemd/system/benito.service"
@@ -36,7 +36,7 @@ def test_units_are_masked_and_enabled(tmp_path: Path) -> None:
 
 def test_tailoring_twice_gives_the_same(tmp_path: Path) -> None:
     root = fresh(tmp_path)
-    tailor(root, Sources("http://m.test/debian"))
+    tailor(root, Sources((Suite("http://m.test/debian", "bookworm"),)))
     once = {path: path.is_symlink() or path.is_dir() or path.read_text() for path in root.rglob("*")}
-    tailor(root, Sources("http://m.test/debian"))
+    tailor(root, Sources((Suite("http://m.test/debian", "bookworm"),)))
     assert {path: path.is_symlink() or path.is_dir() or path.read_text() for path in root.rglob("*")} == once

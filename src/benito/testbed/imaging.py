@@ -1,0 +1,119 @@
+"""Which image each node of an experiment gets: had before anything starts, and held for as long as its disks are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from benito.errors import Fault, InputError, StateError
+from benito.images import store
+from benito.images.catalog import Catalog, Image
+from benito.plan import model
+from benito.testbed.home import Place
+from benito.testbed.progress import Progress
+from benito.testbed.store import ExperimentRecord
+from benito.testbed.testbed import Testbed
+from benito.topology.model import Topology
+
+LIGHT = frozenset({"container", "physical"})
+"""Kinds of nodes that share the host's kernel: they take what they use, and no more."""
+
+
+def have_images(
+    bed: Testbed,
+    topology: Topology,
+    place: Place,
+    record: ExperimentRecord,
+    kept: Mapping[str, model.Image],
+    progress: Progress,
+) -> dict[str, model.Image]:
+    """Return each node's image, built when it is one that Benito builds and isn't there yet, and hold them all.
+
+    A kept disk (`kept`: node -> image) goes on with the image that it was made from.
+    """
+    resolutions = bed.images(topology, record.settings)
+    for notice in dict.fromkeys(resolution.notice for resolution in resolutions.values()):
+        if notice:
+            progress.notice(notice)
+    named: dict[str, model.Image] = {}
+    chosen: dict[str, model.Image] = {}
+    for node in topology.nodes:
+        if node.name in kept:
+            chosen[node.name] = kept[node.name]
+            continue
+        name = resolutions[node.name].name
+        if name not in named:
+            named[name] = _have(bed, name, progress)
+        chosen[node.name] = named[name]
+    images = {image: _exactly(bed.catalog, image, place) for image in dict.fromkeys(chosen.values())}
+    _refuse_unfit(topology, chosen, images)
+    _hold(bed.catalog, place, chosen.values())
+    _have_trees(topology, chosen, images, progress)
+    return chosen
+
+
+def _have(bed: Testbed, name: str, progress: Progress) -> model.Image:
+    """Return a named image, built if need be."""
+    if not bed.catalog.has(name):
+        from benito.images.build import build as build_image
+
+        progress.step(f"building the image {name}")
+        build_image(name, bed.home.root, progress.step)
+    return model.Image(name, bed.catalog.get(name).info.digest)
+
+
+def _exactly(catalog: Catalog, image: model.Image, place: Place) -> Image:
+    found = catalog.exactly(image.name, image.digest)
+    if found is None:
+        raise StateError(
+            f"the image {image.name} that kept disks of {place.experiment} were made from is gone",
+            hint=f"`benito swapout {place.experiment}` drops the kept disks",
+        )
+    return found
+
+
+def _refuse_unfit(topology: Topology, chosen: Mapping[str, model.Image], images: Mapping[model.Image, Image]) -> None:
+    """InputError with all nodes whose image isn't for their kind."""
+    if faults := list(_unfit(topology, chosen, images)):
+        raise InputError(faults[0].message, faults=faults)
+
+
+def _unfit(
+    topology: Topology, chosen: Mapping[str, model.Image], images: Mapping[model.Image, Image]
+) -> Iterator[Fault]:
+    for node in topology.nodes:
+        image = images[chosen[node.name]]
+        if node.kind == "qemu" and not image.info.for_machines:
+            yield Fault(
+                f"the image {image.name} has no kernel, and {node.name} is a virtual machine",
+                node.where,
+                "make the node a container (attribute containers:node_type openvz), or choose another image",
+            )
+        if node.kind in LIGHT and not image.info.for_containers:
+            yield Fault(
+                f"the image {image.name} is a disk with partitions, and {node.name} is a {node.kind} node",
+                node.where,
+                "make the node a virtual machine, or choose an image that Benito built",
+            )
+
+
+def _hold(catalog: Catalog, place: Place, images: Iterable[model.Image]) -> None:
+    """Keep the images' contents for the experiment, until `let_go`."""
+    wanted = {(image.name, image.digest) for image in images}
+    store.hold(catalog, wanted, place.hash, str(place.experiment), place.folder)
+
+
+def let_go(place: Place) -> None:
+    """Let the experiment's images go; what is named or used by others stays."""
+    store.drop(Catalog(place.folder.parents[2]), place.hash)
+
+
+def _have_trees(
+    topology: Topology,
+    chosen: Mapping[str, model.Image],
+    images: Mapping[model.Image, Image],
+    progress: Progress,
+) -> None:
+    from benito.images.tree import ensure_tree
+
+    for image in dict.fromkeys(chosen[node.name] for node in topology.nodes if node.kind in LIGHT):
+        ensure_tree(images[image], progress.step)
