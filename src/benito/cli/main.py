@@ -32,7 +32,7 @@ VERBS = {
     "node": "Start, stop or restart machines.",
     "linktest": "Measure links and compare them with what was asked.",
     "ssh-config": "Print an ssh configuration for another computer.",
-    "serve": "Open the doors for others: web page, status protocol.",
+    "serve": "Open the doors for others: web page, XML-RPC, status protocol.",
     "image": "List, build and remove node images.",
     "doctor": "Tell what this host can do and what stands in the way.",
     "sweep": "Find and remove what a crash left behind.",

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 @click.command("serve")
 @click.option("--listen", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where all doors listen.")
 @click.option("--port", "web_port", default=8080, show_default=True, help="Of the web page.")
+@click.option("--xmlrpc-port", default=3069, show_default=True, help="Of Emulab's XML-RPC.")
 @click.option("--status-port", default=3070, show_default=True, help="Of the line protocol for node states.")
 @click.option("--status-needs-token", is_flag=True, help="Have the line protocol answer only who shows a token.")
 @click.option("--init", is_flag=True, help="Make keys, certificates and the first user, and end.")
-def command(listen: str, web_port: int, status_port: int, status_needs_token: bool, init: bool) -> None:
-    """Open the doors for others: the web page and the status protocol, until Ctrl-C.
+def command(
+    listen: str, web_port: int, xmlrpc_port: int, status_port: int, status_needs_token: bool, init: bool
+) -> None:
+    """Open the doors for others: the web page, XML-RPC and the status protocol, until Ctrl-C.
 
     The first start makes what is needed: certificates and a first user, who may do everything. Experiments don't
     depend on it: they and what is under way go on when it ends.
@@ -37,7 +40,7 @@ def command(listen: str, web_port: int, status_port: int, status_needs_token: bo
         _, user = prepare(bed, listen)
         _tell_keys(bed, user)
         return
-    options = Options(listen, web_port, status_port, status_needs_token)
+    options = Options(listen, web_port, xmlrpc_port, status_port, status_needs_token)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     if options.exposed:
@@ -52,13 +55,16 @@ def _tell(bed: Testbed, options: Options, listening: Listening) -> None:
     import sys
 
     from benito.cli.common import say
-    from benito.services.access import token_file
+    from benito.services.access import folder, token_file
+    from benito.services.certificates import Authority
 
     file = token_file(bed.home, listening.user)
+    certificate = Authority(folder(bed.home)).user(listening.user.name)
     if sys.stderr.isatty():
         say(f"web page:    {listening.web}/?token={file.read_text().strip()}")
     else:
         say(f"web page:    {listening.web}/ (token in {file})")
+    say(f"XML-RPC:     {listening.xmlrpc} (certificate in {certificate})")
     say(f"node states: {listening.status[0]} port {listening.status[1]}")
 
 

@@ -9,6 +9,7 @@ import logging
 import resource
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from benito.errors import HostError
 from benito.services.crowd import Crowd
@@ -40,23 +41,34 @@ def many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def listen(listener: socket.socket, crowd: Crowd, converse: Conversation, limit: int) -> asyncio.Server:
-    """Have each connection converse, as long as the crowd lets it; `limit` bounds what is read ahead."""
+async def serve(listener: socket.socket, crowd: Crowd, converse: Conversation, limit: int) -> None:
+    """Have each connection converse while the crowd lets it, until cancelled; `limit` bounds what is read ahead."""
+    talks: set[asyncio.Task[Any]] = set()
 
     async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talk = asyncio.current_task()
+        assert talk is not None
+        talks.add(talk)
         transport = writer.transport
-        if not crowd.enter(writer, transport.abort):
-            transport.abort()
-            return
         try:
-            await converse(reader, writer)
-        except (OSError, EOFError, TimeoutError):
+            if crowd.enter(writer, transport.abort):
+                await converse(reader, writer)
+        except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
+            # A talk is cancelled when the door closes, and nobody waits for it to say so.
             pass
         except Exception:
             log.exception("a connection's talk failed")
         finally:
+            talks.discard(talk)
             crowd.leave(writer)
             with contextlib.suppress(OSError):
                 writer.close()
 
-    return await asyncio.start_server(welcome, sock=listener, limit=limit, backlog=BACKLOG)
+    server = await asyncio.start_server(welcome, sock=listener, limit=limit, backlog=BACKLOG)
+    try:
+        await crowd.watch()
+    finally:
+        server.close()
+        for talk in talks:
+            talk.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)

@@ -56,7 +56,7 @@ def perform(bed: Testbed, request: Request, file: Path, progress: Written) -> No
     if request.kind in (Kind.CREATE, Kind.UP):
         assert request.settings is not None
         progress.step("reading the file")
-        topology = bed.create(experiment, _named(file, request.settings), request.settings)
+        topology = bed.create(experiment, _named(file, request.settings), request.settings, sent=True)
         for warning in topology.warnings:
             progress.notice(str(warning))
     if request.kind in (Kind.SWAPIN, Kind.UP):

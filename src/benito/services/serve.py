@@ -25,6 +25,8 @@ from benito.services.listening import bound, many_files
 from benito.services.people_keys import first_user, give_certificate
 from benito.services.status_rpc import StatusDoor
 from benito.services.web_door import WebDoor
+from benito.services.xmlrpc import door
+from benito.services.xmlrpc.door import XmlRpcDoor
 from benito.testbed import flock
 from benito.testbed.people import User
 from benito.testbed.testbed import Testbed
@@ -38,6 +40,7 @@ class Options:
 
     listen: str = HOST
     web_port: int = PORT
+    xmlrpc_port: int = door.PORT
     status_port: int = status_rpc.PORT
     status_needs_token: bool = False
 
@@ -56,6 +59,8 @@ class Listening:
 
     web: str
     """Address of the pages, without token."""
+    xmlrpc: str
+    """Address of the calls."""
     status: tuple[str, int]
     user: User
     """The first administrator."""
@@ -96,17 +101,27 @@ async def serve(bed: Testbed, options: Options, tell: Callable[[Listening], None
     with contextlib.ExitStack() as stack:
         web_socket = stack.enter_context(bound(options.listen, options.web_port, "the web page"))
         status_socket = stack.enter_context(bound(options.listen, options.status_port, "the status door"))
+        xmlrpc_socket = stack.enter_context(bound(options.listen, options.xmlrpc_port, "the XML-RPC"))
+        xmlrpc = XmlRpcDoor(doors, authority.context)
         web = WebDoor(doors, options.listen, _port(web_socket), authority if options.exposed else None)
         status = StatusDoor(doors, open_to_all=not options.exposed and not options.status_needs_token)
         scheme = "https" if options.exposed else "http"
+        host = _bracketed(options.listen)
         tell(
             Listening(
-                f"{scheme}://{_bracketed(options.listen)}:{_port(web_socket)}",
+                f"{scheme}://{host}:{_port(web_socket)}",
+                f"https://{host}:{_port(xmlrpc_socket)}{door.PATH}",
                 (options.listen, _port(status_socket)),
                 user,
             )
         )
-        await _until_told(web, [web.serve(web_socket), status.serve(status_socket), doors.keep()])
+        opened = [
+            web.serve(web_socket),
+            xmlrpc.serve(xmlrpc_socket),
+            status.serve(status_socket),
+            doors.keep(),
+        ]
+        await _until_told(web, opened)
 
 
 async def _until_told(web: WebDoor, doors: list[Coroutine[Any, Any, None]]) -> None:

@@ -20,9 +20,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from benito.errors import AccessError, BenitoError, InputError
+from benito.services import listening
 from benito.services.crowd import Crowd
 from benito.services.doors import Doors
-from benito.services.listening import listen
 from benito.testbed.home import ExperimentId
 from benito.testbed.people import Action, User
 from benito.testbed.store import ExperimentRecord
@@ -73,9 +73,7 @@ class StatusDoor:
 
     async def serve(self, listener: socket.socket) -> None:
         """Answer until cancelled."""
-        server = await listen(listener, self.crowd, self._converse, MAX_LINE)
-        async with server:
-            await self.crowd.watch()
+        await listening.serve(listener, self.crowd, self._converse, MAX_LINE)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talk = _Talk(self._nobody)

@@ -103,16 +103,17 @@ class Testbed:
         """Read the experiment's file and say where each node goes."""
         return _placed(place.experiment, submitted(place, settings), settings)
 
-    def create(self, experiment: ExperimentId, file: Path, settings: Settings) -> Topology:
+    def create(self, experiment: ExperimentId, file: Path, settings: Settings, *, sent: bool = False) -> Topology:
         """Enter a new experiment, swapped out, and return what was read.
 
-        Raises, and changes nothing, when file, name or settings won't do.
+        A file that was `sent` here is remembered by the name in the settings, not by where it lies now. Raises, and
+        changes nothing, when file, name or settings won't do.
         """
         require_root("`benito create`")
         topology = self.examine(experiment, file, settings)
         names.refuse_taken(self.home.place(experiment), [node.name for node in topology.nodes])
         place = self.home.place(experiment)
-        self.store.create(experiment, replace_file(settings, file))
+        self.store.create(experiment, settings if sent else replace_file(settings, file))
         try:
             if place.folder.exists():
                 shutil.rmtree(place.folder)

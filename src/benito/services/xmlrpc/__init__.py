@@ -1,0 +1,1 @@
+"""Emulab's XML-RPC, answered by Benito."""
