@@ -11,7 +11,6 @@ Needs root; runs in a BENITO_HOME of its own and leaves nothing.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import re
@@ -22,10 +21,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from bench.goodput import UDP_MBPS, Link
 from benito.network.shaping.userspace import Userspace
-from benito.plan import model
+from benito.plan import files as plan_files
 from benito.testbed.home import ExperimentId, Home
 
 IMAGES = Path(os.environ.get("BENITO_TEST_HOME", "/var/tmp/benito-test"))
@@ -125,25 +124,25 @@ def demo(bed: Bed) -> None:
 
 def star(bed: Bed) -> None:
     """Delay, round trips and goodput of the star, shaped and not."""
-    shaped = STAR.format(shape="100Mb 10ms", queue=QUEUE)
-    with bed.up("star10", shaped, 4) as seconds:
+    with bed.up("star10", STAR.format(shape="100Mb 10ms", queue=QUEUE), 4) as seconds:
         print(f"Star of ten satellites, 100 Mb/s, 10 ms, packing 4, queue {BDP_PACKETS} packets; up in {seconds:.1f} s")
         traced(bed, "star10")
         ours = round_trips(bed, "star10")
-        goodputs = [goodput(bed, "star10", node) for node in ("n-0", "n-5", "n-9")]
+        links = [Link(bed, "star10", node) for node in ("n-0", "n-5", "n-9")]
+        shaped = [(link.tcp(), link.tcp(streams=4), link.udp()) for link in links]
     # No bandwidth at all: `*` is best effort, and a delay of zero is no delay.
     with bed.up("bare10", STAR.format(shape="* 0ms", queue=""), 4):
         bare = round_trips(bed, "bare10")
-        unshaped = [goodput(bed, "bare10", node) for node in ("n-0", "n-5", "n-9")]
+        unshaped = [Link(bed, "bare10", node).tcp().mbps for node in ("n-0", "n-5", "n-9")]
     for what in ours:
         print(
             f"  RTT {what}: asked {20 if 'centre' in what else 40} ms, "
             f"{spread(ours[what])}; the same nodes unshaped {spread(bare[what])}"
         )
-    print(
-        f"  TCP goodput (cubic) to the centre, 100 Mb/s asked: {listed(goodputs)} Mb/s; "
-        f"the same nodes unshaped {listed(unshaped)} Mb/s"
-    )
+    print("  Goodput to the centre, 100 Mb/s asked, TCP cubic:")
+    for link, (one, four, flood) in zip(links, shaped, strict=True):
+        print(f"    {link.node}: one stream {one} Mb/s, four streams {four} Mb/s; UDP at {UDP_MBPS} Mb/s: {flood}")
+    print(f"    the same nodes unshaped, one stream: {listed(unshaped)} Mb/s")
 
 
 def lan(bed: Bed) -> None:
@@ -200,7 +199,7 @@ def datagrams(bed: Bed, source: str, target: str, count: int) -> tuple[int, int]
 def traced(bed: Bed, eid: str) -> None:
     """Time frames at the wire's own ends while two nodes ping each other."""
     place = bed.home.place(ExperimentId("Bench", eid))
-    plan = model.decode((place.plans / "pnode-0000.json").read_bytes())
+    plan = next(iter(plan_files.read(place.plans)))
     wire = next(wire for wire in plan.wires if wire.shaped)
     machine = next(m for m in plan.machines if any(nic.name == wire.a for nic in m.nics))
     target = "n-0" if machine.node != "n-0" and eid.startswith("star") else "n-1"
@@ -246,13 +245,6 @@ def pings(bed: Bed, source: str, target: str, count: int) -> list[float]:
     """Round-trip times in milliseconds; the first, which also learns addresses, is left out."""
     told = bed.inside(source, f"ping -c {count + 1} -i 0.1 {target} || true")
     return [float(time) for time in re.findall(r"time=([\d.]+)", told)[1:]]
-
-
-def goodput(bed: Bed, eid: str, node: str) -> float:
-    """TCP from the satellite to the centre for ten seconds, in Mb/s as received."""
-    bed.inside(f"center.{eid}.bench", "pkill iperf3; iperf3 -s -1 -D; sleep 1")
-    told: dict[str, Any] = json.loads(bed.inside(f"{node}.{eid}.bench", "iperf3 -J -C cubic -t 10 -O 2 -c center"))
-    return float(told["end"]["sum_received"]["bits_per_second"]) / 1e6
 
 
 def spread(times: list[float]) -> str:
