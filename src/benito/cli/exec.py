@@ -13,11 +13,13 @@ import click
 from benito.cli.common import json_option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from benito.testbed.home import Place
 
 AT_ONCE = 16
+LONGEST_LINE = 1 << 20
+"""Bytes that are gathered in wait for a line's end."""
 
 
 @dataclass(slots=True)
@@ -79,7 +81,6 @@ async def _one(place: Place, node: str, line: str, stream: bool, label: str) -> 
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        limit=1 << 24,
     )
     outcome = Outcome(0)
     assert process.stdout is not None
@@ -92,11 +93,25 @@ async def _one(place: Place, node: str, line: str, stream: bool, label: str) -> 
     return outcome
 
 
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines with their ends; what has no end within LONGEST_LINE comes in pieces."""
+    rest = b""
+    while chunk := await reader.read(1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+        if len(rest) > LONGEST_LINE:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
+
+
 async def _take(reader: asyncio.StreamReader, stream: bool, label: str, *, err: bool) -> str:
     """Pass lines on as they come, or gather them."""
     kept = []
     out = sys.stderr if err else sys.stdout
-    while data := await reader.readline():
+    async for data in _lines(reader):
         text = data.decode(errors="replace")
         if stream:
             out.write(label + text)

@@ -23,6 +23,8 @@ IN_PLACE = frozenset({errno.EBUSY, errno.EROFS, errno.EACCES, errno.EXDEV})
 """Why a rename may fail where writing the file itself works."""
 DROPIN_MARK = ": made by benito, removed at swap-out"
 HOSTS = Path("/etc/hosts")
+CONNECT_S = 30
+"""How long a command that nobody watches waits for a node that doesn't answer."""
 SSH_DROPINS = Path("/etc/ssh/ssh_config.d")
 
 
@@ -99,8 +101,8 @@ def ssh_config(place: Place, logins: Iterable[Login]) -> str:
 
 def ssh_argv(place: Place, node: str, *, batch: bool = False) -> list[str]:
     """Return the ssh command that reaches a node, whatever the caller's own configuration says."""
-    options = ["-o", "BatchMode=yes", "-o", "LogLevel=ERROR"] if batch else []
-    return ["ssh", "-F", str(_dropin(place)), *options, f"{node.lower()}.{place.experiment.domain}"]
+    options = [*("-o", "BatchMode=yes"), *("-o", "LogLevel=ERROR"), *("-o", f"ConnectTimeout={CONNECT_S}")]
+    return ["ssh", "-F", str(_dropin(place)), *(options if batch else []), f"{node.lower()}.{place.experiment.domain}"]
 
 
 def refuse_taken(place: Place, nodes: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from benito.embedding.model import Assignment
@@ -39,9 +40,13 @@ class Testbed:
 
     def __init__(self, home: Home | None = None) -> None:
         self.home = home or Home.default()
-        self.config: Config = load(self.home.root)
         self.store = Store(self.home.database)
         self.catalog = Catalog(self.home.root)
+
+    @cached_property
+    def config(self) -> Config:
+        """The host owner's settings, read when first needed: a mistake there mustn't block taking down."""
+        return load(self.home.root)
 
     def again(self) -> Testbed:
         """Return another view of the same home, for another thread."""

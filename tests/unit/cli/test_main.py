@@ -72,3 +72,14 @@ def test_the_page_of_settings_tells_the_truth() -> None:
     match = re.search(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
     assert match
     assert msgspec.convert(tomllib.loads(match[1]), Config) == Config()
+
+
+def test_a_mistake_in_the_configuration_blocks_no_listing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENITO_HOME", str(tmp_path))
+    (tmp_path / "config.toml").write_text("memory_mib = many\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["list"])
+    assert ended.value.code == 0
+    assert "config.toml" not in capsys.readouterr().err
