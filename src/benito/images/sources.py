@@ -139,22 +139,26 @@ def _last(uri: str) -> str:
     return uri.rstrip("/").rpartition("/")[2]
 
 
+def all_uris(apt: Path) -> Iterator[str]:
+    """Yield the addresses of an apt configuration's entries in its order, whatever they are for."""
+    for uri, _, _ in _entries(apt):
+        yield uri
+
+
 def _uris(apt: Path, distribution: str) -> Iterator[str]:
     """Yield the addresses of a distribution's own archives in the order of the configuration."""
+    for uri, components, signed_by in _entries(apt):
+        foreign = signed_by and f"{distribution}-archive" not in signed_by
+        if "main" in components and not foreign and uri.startswith(("http://", "https://")):
+            yield uri
+
+
+def _entries(apt: Path) -> Iterator[tuple[str, list[str], str]]:
+    """Yield address, components and what an entry says of its keys."""
+    forms = {".list": _one_line_entries, ".sources": _deb822_entries}
     for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
-        if not path.is_file():
-            continue
-        text = path.read_text(errors="replace")
-        if path.suffix == ".list":
-            found = _one_line_entries(text)
-        elif path.suffix == ".sources":
-            found = _deb822_entries(text)
-        else:
-            continue
-        for uri, components, signed_by in found:
-            foreign = signed_by and f"{distribution}-archive" not in signed_by
-            if "main" in components and not foreign and uri.startswith(("http://", "https://")):
-                yield uri
+        if path.suffix in forms and path.is_file():
+            yield from forms[path.suffix](path.read_text(errors="replace"))
 
 
 def _one_line_entries(text: str) -> Iterator[tuple[str, list[str], str]]:

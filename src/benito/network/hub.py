@@ -46,6 +46,9 @@ class HubPlan:
     uplink: ipaddress.IPv4Network
     """A /30: the first address is the host's, the second the hub's."""
     internet: bool = True
+    udp: tuple[int, ...] = ()
+    """Ports of the gateway that nodes may use."""
+    tcp: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +194,15 @@ def ruleset(plan: HubPlan) -> str:
 
     The nodes' way out is masqueraded as the hub's uplink address, so that the host needs to know no control subnet
     but its own route. From the uplink only the host itself may begin: what other experiments send has other sources.
+    Of the gateway itself, nodes reach the ports that the plan names, and may ping it.
     """
     near = next(iter(plan.uplink.hosts()))
     way_out = f'iifname "{CONTROL_BRIDGE}" oifname "{UPLINK}" accept' if plan.internet else ""
+    ports = (("udp", plan.udp), ("tcp", plan.tcp))
+    nodes = f'iifname "{CONTROL_BRIDGE}" ip daddr {plan.gateway.ip}'
+    doors = "\n        ".join(
+        f"{nodes} {kind} dport {{ {', '.join(map(str, numbers))} }} accept" for kind, numbers in ports if numbers
+    )
     # On a cloud's host, 169.254.169.254 gives away the host's credentials.
     no_metadata = "ip daddr 169.254.0.0/16 drop"
     return f"""
@@ -208,9 +217,12 @@ table inet {host.TABLE} {{
         {way_out}
     }}
     chain input {{
-        type filter hook input priority filter; policy accept;
-        iifname "{UPLINK}" ct state established,related accept
-        iifname "{UPLINK}" ip saddr != {near} drop
+        type filter hook input priority filter; policy drop;
+        iifname "lo" accept
+        ct state established,related accept
+        iifname "{UPLINK}" ip saddr {near} accept
+        iifname "{CONTROL_BRIDGE}" icmp type echo-request accept
+        {doors}
     }}
     chain postrouting {{
         type nat hook postrouting priority srcnat; policy accept;

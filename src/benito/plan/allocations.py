@@ -8,7 +8,7 @@ long as it is in the experiment, so what stays keeps its names when other things
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from benito.embedding.model import Assignment
@@ -64,6 +64,8 @@ class Allocations:
     """The experiment's own second and third byte of MAC addresses, 0 to 65535."""
     underlay_prefix: int = 16
     accounts: tuple[Account, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Texts by their paths, for every node: how it uses what it was given."""
 
     def __post_init__(self) -> None:
         """ValueError for numbers that don't fit their fields on the wire: such allocations are a defect."""

@@ -8,6 +8,7 @@ among the bridges: its ports are the machines' control taps, which every pnode j
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 from benito.embedding.model import Assignment
@@ -26,6 +27,7 @@ def plan(topology: Topology, assignment: Assignment, allocations: Allocations) -
     fabrics = fabric.weave(topology, assignment, allocations)
     hosts = hosts_file(topology, allocations)
     inner = inside(topology, assignment)
+    inner = replace(inner, files={**inner.files, **allocations.files})
     plans: list[PnodePlan] = []
     for pnode, nodes in assignment.nodes.items():
         given, woven = allocations.pnodes[pnode], fabrics[pnode]

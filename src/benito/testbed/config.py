@@ -16,6 +16,8 @@ control_pools = ["192.168.0.0/16", "172.16.0.0/12"]   # where control networks c
 memory_mib = 256                                       # of a node that doesn't say
 boot_deadline_s = 600                                  # from a machine's start until its OS is up
 downloads_mib = 4096                                   # of fetched software kept for later swap-ins
+packages_mib = 4096                                    # of Debian packages kept for all nodes
+archives = ["http://packages.example.org/debian"]      # which nodes may reach though it is in a private network
 
 [limits]
 memory_overcommit = 1.5
@@ -31,6 +33,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     boot_deadline_s: float = 600.0
     downloads_mib: int = 4096
     """What was asked for longest ago goes first."""
+    packages_mib: int = 4096
+    """Likewise."""
+    archives: tuple[str, ...] = ()
+    """Package archives besides those of the host's own apt."""
     limits: Policy = Policy()
 
     @property

@@ -44,8 +44,8 @@ def keeper_alive(place: Place) -> bool:
     return True
 
 
-def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -> None:
-    """Start the keeper under an init of its own, which keeps it alive; nothing happens when it runs."""
+def begin_hub(place: Place) -> None:
+    """Have the init run that keeps the experiment's own programs alive."""
     if keeper_alive(place):
         return
     runtime = place.runtime / HUB
@@ -61,6 +61,14 @@ def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -
         log=place.logs / "hub-init.log",
         host_network=True,
     )
+
+
+def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -> None:
+    """Start the keeper under the hub's init, which keeps it alive; nothing happens when it runs."""
+    begin_hub(place)
+    init = place.runtime / HUB / "init.sock"
+    if "keeper" in spawner.request(init, op="list")["jobs"]:
+        return
     options = {
         "accelerator": decide(settings.accelerator, home.cache),
         "shaping": settings.shaping,
@@ -69,7 +77,7 @@ def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -
     }
     argv = [*PYTHON, "benito.testbed.keeper", "--home", home.root, "--experiment", place.experiment]
     spawner.request(
-        runtime / "init.sock",
+        init,
         op="spawn",
         name="keeper",
         argv=[*map(str, argv), "--options", json.dumps(options)],

@@ -22,7 +22,7 @@ from benito.plan import model
 from benito.plan.allocations import Allocations, ControlNetwork, NodeAllocation, PnodeAllocation, number
 from benito.plan.build import plan
 from benito.substrate.local import host_facts
-from benito.testbed import access, names, reservations
+from benito.testbed import access, gateway, names, reservations
 from benito.testbed.home import Place
 from benito.testbed.imaging import LIGHT, have_images
 from benito.testbed.progress import Progress
@@ -185,6 +185,7 @@ def _allocations(
         mac_prefix=lease.number,
         underlay_prefix=UNDERLAY.prefixlen,
         accounts=access.accounts(bed.home, settings.members),
+        files=gateway.node_files(lease.gateway, bed.config),
     )
 
 

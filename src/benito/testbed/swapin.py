@@ -15,11 +15,12 @@ from benito import run
 from benito.agent.cgroup import Group, Limits
 from benito.agent.driver import HARD_OVERHEAD_MIB
 from benito.errors import StateError
+from benito.gateway.settings import DNS_PORT, NFS_PORT, PROXY_PORT
 from benito.network.hub import Hub, HubPlan
 from benito.plan import model
 from benito.substrate.base import PnodeRequest
 from benito.substrate.local import AGENT_MEMORY_MIB, LocalSubstrate
-from benito.testbed import access, names, reservations
+from benito.testbed import access, gateway, names, reservations
 from benito.testbed.home import ExperimentId, Place
 from benito.testbed.keeping import Request, ask_keeper, await_booted, start_keeper
 from benito.testbed.preparing import node_records, prepare, write, written
@@ -30,8 +31,8 @@ from benito.testbed.swapout import leftovers, release, uninterrupted
 from benito.testbed.testbed import INTERRUPTED, TRANSITIONAL, Testbed, require_root
 
 APPLY_S = 60.0
-KEEPER_MIB = 512
-"""What the keeper and its kin may use."""
+OWN_MIB = 512 + gateway.MEMORY_MIB
+"""What the keeper and its kin, and the gateway, may use."""
 
 
 def swap_in(bed: Testbed, experiment: ExperimentId, progress: Progress | None = None) -> None:
@@ -118,7 +119,7 @@ def _interruptible() -> Iterator[None]:
 def build(bed: Testbed, place: Place, record: ExperimentRecord, plans: Sequence[model.PnodePlan], lease: Lease) -> None:
     """Make the hub and the pnodes; those that run already stay as they are."""
     Group(place.cgroup).create(
-        Limits(memory_mib=KEEPER_MIB + sum(_request(p).memory_mib + AGENT_MEMORY_MIB for p in plans))
+        Limits(memory_mib=OWN_MIB + sum(_request(p).memory_mib + AGENT_MEMORY_MIB for p in plans))
     )
     hub = Hub.create(
         HubPlan(
@@ -127,11 +128,14 @@ def build(bed: Testbed, place: Place, record: ExperimentRecord, plans: Sequence[
             gateway=IPv4Interface(f"{lease.gateway}/{lease.control.prefixlen}"),
             uplink=lease.uplink,
             internet=record.settings.internet,
+            udp=(DNS_PORT,),
+            tcp=(DNS_PORT, PROXY_PORT, NFS_PORT),
         )
     )
     substrate = LocalSubstrate(
         runtime=place.runtime, folder=place.folder, images=bed.home.images, cgroup=place.cgroup, hub=hub
     )
+    gateway.start_gateway(place, bed.home, record.settings, bed.config, plans, lease)
     for pnode_plan in plans:
         substrate.acquire(_request(pnode_plan))
 

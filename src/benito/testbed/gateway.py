@@ -1,0 +1,77 @@
+"""An experiment's gateway: what its nodes are told of it, and the program that serves them there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+from benito.agent import spawner
+from benito.agent.cgroup import Group, Limits
+from benito.gateway import settings as files
+from benito.gateway.archives import host_apt
+from benito.gateway.settings import PROXY_PORT
+from benito.plan import model
+from benito.substrate.local import PYTHON
+from benito.testbed.config import Config
+from benito.testbed.home import Home, Place
+from benito.testbed.keeping import HUB, begin_hub
+from benito.testbed.reservations import Lease
+from benito.testbed.store import Settings
+
+JOB = "gateway"
+MEMORY_MIB = 192
+"""What the gateway's program may use."""
+MIRROR_VARIABLES = ("BENITO_DEBIAN_MIRROR", "BENITO_UBUNTU_MIRROR")
+"""Name archives for hosts whose apt has none of that distribution."""
+APT_CONF = "etc/apt/apt.conf.d/95benito-gateway"
+
+
+def start_gateway(
+    place: Place, home: Home, settings: Settings, config: Config, plans: Iterable[model.PnodePlan], lease: Lease
+) -> None:
+    """Have the gateway's program run with the settings of today; the hub must exist, machines needn't."""
+    begin_hub(place)
+    apt = host_apt(_extra(config))
+    domain = place.experiment.domain
+    addresses = {machine.node: machine.control.address for plan in plans for machine in plan.machines}
+    told = files.Settings(
+        namespace=f"/run/netns/{place.hub}",
+        address=lease.gateway,
+        domain=domain,
+        names={f"{node}.{domain}".lower(): address for node, address in addresses.items()},
+        internet=settings.internet,
+        cache=str(home.cache / "packages"),
+        cache_mib=config.packages_mib,
+        archives=apt.archives,
+        proxies=apt.proxies,
+    )
+    file = place.runtime / HUB / "gateway.json"
+    changed = files.write(file, told)
+    group = Group(place.cgroup).child(JOB)
+    group.create(Limits(memory_mib=MEMORY_MIB, processes=64))
+    init = place.runtime / HUB / "init.sock"
+    if JOB in spawner.request(init, op="list")["jobs"]:
+        if changed:
+            spawner.request(init, op="signal", name=JOB, signal=15)
+        return
+    spawner.request(
+        init,
+        op="spawn",
+        name=JOB,
+        argv=[*PYTHON, "benito.gateway.daemon", "--settings", str(file)],
+        log=str(place.logs / "gateway.log"),
+        keep=True,
+        cgroups=[str(folder) for folder in group.folders],
+    )
+
+
+def node_files(gateway: str, config: Config) -> Mapping[str, str]:
+    """Return what nodes are told so that they use their gateway: texts by paths."""
+    proxy = f"http://{gateway}:{PROXY_PORT}"
+    lines = [f'Acquire::{kind}::Proxy "{proxy}";' for kind in ("http", "https")]
+    return {APT_CONF: "".join(f"{line}\n" for line in (*lines, *host_apt(_extra(config)).carried))}
+
+
+def _extra(config: Config) -> list[str]:
+    named = (os.environ.get(variable, "") for variable in MIRROR_VARIABLES)
+    return [*config.archives, *filter(None, named)]
