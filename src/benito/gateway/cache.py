@@ -7,7 +7,6 @@ not at all. A file is one line of JSON about it, then its contents.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import tempfile
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 LASTING = re.compile(r"/pool/.*\.(u?deb|dsc|tar(\.\w+)?|diff\.gz)$|/by-hash/\w+/[0-9a-f]+$")
 """Paths whose contents never change: their names hold a version or a digest."""
@@ -35,6 +36,13 @@ def lasting(path: str) -> bool:
 def worth_keeping(path: str) -> bool:
     """Whether it is of the kind that package managers fetch over and over again."""
     return "?" not in path and bool(LASTING.search(path) or INDEXES.search(path))
+
+
+class _Head(msgspec.Struct):
+    """The first line of a file."""
+
+    url: str
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,7 @@ class Cache:
         path = self._path(url)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix="part-", dir=path.parent)
-        head = json.dumps({"url": url, "headers": headers}).encode() + b"\n"
+        head = msgspec.json.encode(_Head(url, headers)) + b"\n"
         file = os.fdopen(descriptor, "r+b", buffering=0)
         file.write(head)
         return Part(Path(name), path, file, len(head))
@@ -147,10 +155,9 @@ class Part:
 def _entry(file: BinaryIO, url: str) -> Entry | None:
     head = file.readline(_MAX_HEAD)
     try:
-        told = json.loads(head)
-        if told["url"] != url:
-            return None
-        headers = {str(name): str(value) for name, value in told["headers"].items()}
-    except (ValueError, KeyError, AttributeError):
+        told = msgspec.json.decode(head, type=_Head)
+    except msgspec.DecodeError:
         return None
-    return Entry(headers, file, len(head), os.fstat(file.fileno()).st_size - len(head))
+    if told.url != url:
+        return None
+    return Entry(told.headers, file, len(head), os.fstat(file.fileno()).st_size - len(head))

@@ -60,7 +60,10 @@ class Policy:
         An archive that the host reaches by https is reached so for nodes that ask by http, too.
         """
         self._refuse_closed()
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise RefusedError("that is no address") from None
         if parts.scheme != "http" or not parts.hostname or parts.username is not None:
             raise RefusedError("this proxy fetches addresses that begin with http://")
         try:
