@@ -61,8 +61,7 @@ async def serve(listener: socket.socket, crowd: Crowd, converse: Conversation, l
         finally:
             talks.discard(talk)
             crowd.leave(writer)
-            with contextlib.suppress(OSError):
-                writer.close()
+            _close(writer, transport)
 
     server = await asyncio.start_server(welcome, sock=listener, limit=limit, backlog=BACKLOG)
     try:
@@ -72,3 +71,11 @@ async def serve(listener: socket.socket, crowd: Crowd, converse: Conversation, l
         for talk in talks:
             talk.cancel()
         await asyncio.gather(*talks, return_exceptions=True)
+
+
+def _close(writer: asyncio.StreamWriter, transport: asyncio.WriteTransport) -> None:
+    if writer.transport is None:
+        # A TLS handshake that was cut off leaves a writer without transport, which asyncio itself stumbles over.
+        writer._transport = transport
+    with contextlib.suppress(OSError):
+        writer.close()

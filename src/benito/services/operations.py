@@ -39,7 +39,7 @@ POLL_S = 0.1
 KEPT = 200
 MAX_FILE = 512 << 10
 """Bytes of an experiment's file, as on Emulab."""
-PYTHON = [sys.executable, "-P", "-m"]
+PROGRAM = [sys.executable, "-P", "-m", "benito.services.operation"]
 
 Event = dict[str, Any]
 
@@ -135,7 +135,7 @@ class Operations:
         try:
             # The lock belongs to the open file and passes to the child with it: it is never free in between.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            argv = [*PYTHON, "benito.services.operation", "--home", str(self.home.root), "--operation", name]
+            argv = [*PROGRAM, "--home", str(self.home.root), "--operation", name]
             self._children[name] = subprocess.Popen(
                 [*argv, "--progress", str(descriptor)],
                 stdin=subprocess.DEVNULL,

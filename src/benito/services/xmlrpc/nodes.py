@@ -82,6 +82,17 @@ async def restart(call: Call, record: ExperimentRecord, nodes: list[str], *, wai
     """Reset these machines through the keeper; raises what the first that couldn't be says."""
     actions = ["kill", "start"] if call.arguments.truth("power", False) else ["restart"]
     place = call.doors.bed.home.place(record.id)
+    if not wait:
+        await _control(place, nodes, actions)
+        return
+    try:
+        async with asyncio.timeout(BOOT_S):
+            await _until_booted_again(place, nodes, actions)
+    except TimeoutError:
+        raise CallError(Code.TIMEDOUT, f"not up after {BOOT_S:g} s") from None
+
+
+async def _control(place: Place, nodes: list[str], actions: list[str]) -> None:
     turns = asyncio.Semaphore(AT_ONCE)
     async with Client(place.keeper_socket) as keeper:
 
@@ -94,22 +105,29 @@ async def restart(call: Call, record: ExperimentRecord, nodes: list[str], *, wai
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
-    if wait:
-        try:
-            async with asyncio.timeout(BOOT_S):
-                await _until_booted(place, set(nodes))
-        except TimeoutError:
-            raise CallError(Code.TIMEDOUT, f"not up after {BOOT_S:g} s") from None
 
 
-async def _until_booted(place: Place, nodes: set[str]) -> None:
-    boots: dict[str, str | None] = {}
-    async for event in follow(place):
+async def _until_booted_again(place: Place, nodes: list[str], actions: list[str]) -> None:
+    """Reset machines and wait until each has been down and is up."""
+    events = follow(place)
+    # Listening begins before anything happens, so that no going down is missed.
+    await anext(events)
+    await _control(place, nodes, actions)
+    down: set[str] = set()
+    up: set[str] = set()
+    async for event in events:
         if "statuses" in event:
-            boots = {node: boot for node, (boot, _) in event["statuses"].items()}
+            # The keeper was away, and what happened meanwhile is not told.
+            down |= set(nodes)
+            up |= {node for node, (boot, _) in event["statuses"].items() if boot == "booted"}
         elif "status" in event:
-            boots[event["node"]] = event["status"][0]
-        if all(boots.get(node) == "booted" for node in nodes):
+            node, boot = event["node"], event["status"][0]
+            if boot != "booted":
+                down.add(node)
+                up.discard(node)
+            elif node in down:
+                up.add(node)
+        if down & up >= set(nodes):
             return
 
 
