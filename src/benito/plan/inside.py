@@ -14,6 +14,8 @@ ASSIGNMENT = "var/containers/config/assignment"
 TOPOMAP = "var/emulab/boot/topomap"
 LARGEST_TOPDL = 1 << 20
 """Characters; a larger description stays on the host, where `topology.xml` has it, for each node would carry a copy."""
+_LEAST = 50
+"""Characters that any node, and any interface, takes in it at least."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -23,8 +25,8 @@ def inside(topology: Topology, assignment: Assignment) -> Inside:
         TOPOMAP: topomap(topology),
         ASSIGNMENT: "".join(f"{node} {pnode}\n" for node, pnode in assignment.places.items()),
     }
-    description = one_line(topology)
-    if len(description) <= LARGEST_TOPDL:
+    parts = sum(1 + len(node.interfaces) for node in topology.nodes)
+    if parts * _LEAST <= LARGEST_TOPDL and len(description := one_line(topology)) <= LARGEST_TOPDL:
         texts[TOPDL] = description
     return Inside(texts, environment(topology), sync_server(topology))
 
