@@ -44,7 +44,8 @@ def command(file: Path, as_json: bool) -> None:
             click.echo(f"error: {each}")
         for each in warnings:
             click.echo(f"warning: {each}")
-        click.echo(f"{file}: {f'{len(errors)} errors' if errors else f'good ({summary})'}")
+        wrong = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        click.echo(f"{file}: {wrong if errors else f'good ({summary})'}")
     if errors:
         raise SystemExit(InputError.exit_status)
 

@@ -23,11 +23,12 @@ PACKAGE = "linux-image-cloud-amd64"
 MODULES = (
     *("veth", "bridge", "vxlan", "tun"),
     *("sch_netem", "sch_tbf", "sch_red", "sch_ingress", "cls_u32", "act_mirred"),
+    "overlay",
 )
 IMPORTED = frozenset(
     ("pytest", "_pytest", "py", "pytest_timeout", "pluggy", "iniconfig", "packaging", "pygments", "pyroute2", "msgspec")
 )
-PROGRAMS = ("nsenter", "ping")
+PROGRAMS = ("nsenter", "ping", "crun", "sh", "cat", "true", "sleep")
 END = "GUEST RESULT"
 REPOSITORY = Path(__file__).parents[3]
 DEADLINE_S = 280.0
@@ -37,6 +38,12 @@ _INIT = '''#!{python} -I
 import ctypes, os, subprocess, sys
 
 libc = ctypes.CDLL(None, use_errno=True)
+# A container leaves its root behind (pivot_root), which the kernel's first file system can't be.
+os.mkdir("/new")
+libc.mount(b"/", b"/new", None, 0x1000, None)
+os.chdir("/new")
+libc.mount(b"/new", b"/", None, 0x2000, None)
+os.chroot(".")
 for kind, place in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/run"), ("tmpfs", "/tmp"),
                     ("cgroup2", "/sys/fs/cgroup")):
     os.makedirs(place, exist_ok=True)
@@ -153,6 +160,7 @@ def _system(modules: Path) -> Iterator[Entry]:
     _load_order(modules, needed, order, set())
     for name, content in order:
         yield f"modules/{name}", stat.S_IFREG | 0o644, content, 0
+    yield "bin", stat.S_IFLNK | 0o777, b"usr/bin", 0
     init = _INIT.format(python=python, modules=[name for name, _ in order], end=END)
     yield "init", stat.S_IFREG | 0o755, init.encode(), 0
     library = Path(sysconfig.get_path("stdlib"))
@@ -171,7 +179,7 @@ def _project(arguments: Iterable[str]) -> Iterator[Entry]:
     """The part that changes: Benito, its tests and what they import."""
     yield "arguments", stat.S_IFREG | 0o644, "\n".join(arguments).encode(), 0
     yield _file(REPOSITORY / "pyproject.toml", "/repository/pyproject.toml")
-    yield from _tree(REPOSITORY / "src", "/repository/src", {"images", "machines", "testbed"})
+    yield from _tree(REPOSITORY / "src", "/repository/src", {"images", "testbed"})
     for tests in ("network", "agent"):
         yield from _tree(REPOSITORY / f"tests/system/{tests}", f"/repository/tests/system/{tests}", set())
     for path in sorted(_site().iterdir()):

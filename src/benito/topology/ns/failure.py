@@ -117,16 +117,18 @@ def locate(trail: str, lines: list[str], *, outermost: bool = False) -> int:
             if outermost:
                 return line
         elif frame["procedure"]:
-            line = _definition(frame["procedure"], lines) + int(frame["procedure_line"]) - 1
+            # The recorder's own procedures are not in the file: what called them is meant.
+            if begin := _definition(frame["procedure"], lines):
+                line = begin + int(frame["procedure_line"]) - 1
         else:
             line += int(frame["body_line"] or frame["script_line"]) - 1
     found = SNIPPET.search(trail)
     return _nearest(found[1].rstrip('".').strip(), line, lines) if found else line
 
 
-def _definition(procedure: str, lines: list[str]) -> int:
+def _definition(procedure: str, lines: list[str]) -> int | None:
     pattern = re.compile(rf"\s*proc\s+:*{re.escape(procedure.lstrip(':'))}\s")
-    return next((number for number, text in enumerate(lines, 1) if pattern.match(text)), 1)
+    return next((number for number, text in enumerate(lines, 1) if pattern.match(text)), None)
 
 
 def _nearest(snippet: str, line: int, lines: list[str]) -> int:
