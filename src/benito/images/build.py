@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benito.errors import HostError, InputError
@@ -20,9 +20,9 @@ from benito.images import store
 from benito.images.catalog import DISK, INITRD, KERNEL, Catalog, Image, ImageInfo, check_name
 from benito.images.disk import make_disk
 from benito.images.initrd import make_initrd
-from benito.images.packages import install
+from benito.images.packages import IncompleteError, install
 from benito.images.recipe import KERNEL_COMMAND_LINE, Recipe, named
-from benito.images.sources import archives, find_sources, public
+from benito.images.sources import Sources, archives, find_sources, public
 from benito.images.tailor import tailor
 
 Progress = Callable[[str], None]
@@ -117,15 +117,43 @@ def _make(recipe: Recipe, digest: str, work: Path, progress: Progress, origin: O
     """Make the image's files in `work/image`."""
     root, image = work / "root", work / "image"
     image.mkdir()
-    sources = find_sources(recipe.suite, recipe.components, archives(recipe.distribution, origin.mirror))
-    progress(f"fetching and installing the packages of {recipe.title}")
-    install(recipe, root, work, sources, origin.keyring)
+    sources = _install(recipe, root, work, progress, origin)
     _take_kernel(root, image, recipe.kernel)
     tailor(root, sources)
     progress("making the disk")
     make_disk(root, work / "root.raw", image / DISK, recipe.size_mib)
     progress("taking digests")
     return store.describe(image, about(recipe, digest, origin))
+
+
+def _install(recipe: Recipe, root: Path, work: Path, progress: Progress, origin: Origin) -> Sources:
+    """Install the packages and return where they came from."""
+    sources = find_sources(recipe.suite, recipe.components, archives(recipe.distribution, origin.mirror))
+    progress(f"fetching and installing the packages of {recipe.title}")
+    try:
+        try:
+            install(recipe, root, work, sources, origin.keyring)
+        except IncompleteError as error:
+            if len(sources.suites) == 1:
+                raise
+            progress(f"{error.message}: once more, as the release came out, without updates")
+            shutil.rmtree(root)
+            sources = replace(sources, suites=sources.suites[:1])
+            install(recipe, root, work, sources, origin.keyring)
+    except HostError as error:
+        kept = _keep_log(work, work.parent / f".{recipe.name}.log")
+        raise HostError(error.message, hint="; ".join(filter(None, (error.hint, kept)))) from error
+    return sources
+
+
+def _keep_log(work: Path, kept: Path) -> str:
+    """Keep what the failed installation said, and say where."""
+    try:
+        shutil.copyfile(work / "packages.log", kept)
+        kept.chmod(0o600)
+    except OSError:
+        return ""
+    return f"the whole log is {kept}"
 
 
 def _take_kernel(root: Path, image: Path, package: str) -> None:

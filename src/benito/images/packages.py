@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,16 @@ from benito.images.recipe import Recipe
 from benito.images.sources import KEYRING_PACKAGES, KEYRINGS, Sources, transport_options
 
 _HOOKS = Path("/usr/share/mmdebstrap/hooks/merged-usr")
+_WITHOUT_THE_PACKAGE = frozenset({"buster", "bullseye", "bionic", "focal", "jammy"})
+"""Releases before the package `usr-is-merged`, which mmdebstrap's own hook needs."""
+_MERGE = 'for f in bin sbin lib lib64; do mkdir -p "$1/usr/$f" && ln -s "usr/$f" "$1/$f"; done'
 _INSIDE = "usr/lib/benito-customize"
 """Where the person's script lies in the new system while it runs."""
+
+
+class IncompleteError(HostError):
+    """The archive's index names a package that it doesn't have: a mirror in the middle of its update, or an old
+    release whose updates are being taken away."""
 
 
 def install(made: Recipe, root: Path, work: Path, sources: Sources, keyring: Path | None = None) -> None:
@@ -38,7 +47,7 @@ def install(made: Recipe, root: Path, work: Path, sources: Sources, keyring: Pat
         *(f"--dpkgopt=path-exclude=/{pattern}" for pattern in recipe.UNWANTED_FILES),
         *(f"--dpkgopt=path-include=/{pattern}" for pattern in recipe.KEPT_FILES),
         f"--include={','.join((made.kernel, *made.packages))}",
-        *([f"--hook-dir={_HOOKS}"] if _HOOKS.is_dir() else []),
+        *_merging(made.suite),
         *(f"--keyring={file}" for file in _keyrings(made.distribution, keyring)),
         *_customizing(made, work),
         made.suite,
@@ -60,6 +69,13 @@ def _keyrings(distribution: str, own: Path | None) -> Iterator[Path]:
         raise HostError(f"the keys of {distribution.capitalize()}'s archive are missing", hint=f"apt install {package}")
     if known is not None:
         yield known
+
+
+def _merging(suite: str) -> list[str]:
+    """Return the options by which /bin, /sbin and /lib become links, as every release since Debian 10 expects."""
+    if suite in _WITHOUT_THE_PACKAGE:
+        return [f"--setup-hook={_MERGE}"]
+    return [f"--hook-dir={_HOOKS}"] if _HOOKS.is_dir() else []
 
 
 def _customizing(made: Recipe, work: Path) -> list[str]:
@@ -108,15 +124,19 @@ def _run_contained(command: Sequence[str], log: Path, variables: dict[str, str])
 
 def _explained(program: str, log: str) -> HostError:
     """Say in one sentence why the packages could not be installed."""
+    hint = "does `apt-get update` work on this host?"
     if any(text in log for text in ("Could not resolve", "Could not connect", "Temporary failure resolving")):
         return HostError("the package archive can't be reached", hint="check the network and apt's proxy settings")
+    if re.search(r"^Err:.*\n +404 ", log, re.MULTILINE):
+        missing = re.findall(r"Failed to fetch \S*/(\S+?)_\S* ", log)
+        return IncompleteError(f"the archive lacks {', '.join(missing) or 'packages'} that its index names", hint=hint)
     if "No space left on device" in log:
         return HostError("the disk is full", hint="make room under Benito's home")
     if _INSIDE in log.rpartition("I: ")[2]:
         return HostError(f"the script of --customize failed: {_last_line(log)}", hint="it runs as root in the image")
     errors = [line for line in log.splitlines() if line.startswith(("E:", "W:", "dpkg: error"))]
     last = errors[-1].strip() if errors else _last_line(log)
-    return HostError(f"{program} failed: {last}", hint="does `apt-get update` work on this host?")
+    return HostError(f"{program} failed: {last}", hint=hint)
 
 
 def _last_line(log: str) -> str:
