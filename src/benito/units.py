@@ -39,6 +39,9 @@ SIZE = {
     "GiB": Decimal(1024),
     "TB": Decimal(10**12) / 2**20,
     "TiB": Decimal(2**20),
+    "M": Decimal(1),
+    "G": Decimal(1024),
+    "T": Decimal(2**20),
 }
 BANDWIDTH_HINT = "write a number and a unit, such as 100Mb, 1.5Mbps, 64kb or 1Gb"
 DELAY_HINT = "write a number and a unit, such as 10ms or 0.5s"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from benito.testbed.home import ExperimentId
     from benito.testbed.store import Settings
     from benito.testbed.testbed import Testbed
+    from benito.topology.sizes import Size
 
 ignore_option = click.option(
     "--ignore-missing-software", is_flag=True, help="Start nodes without software that can't be had."
@@ -29,8 +30,8 @@ def making_options(command: F) -> F:
             click.option("-p", "--pid", help="Project id (default: your login name)."),
             click.option("-e", "--eid", help="Experiment id (default: the file's name)."),
             placing_options,
-            click.option("--memory", type=int, metavar="MIB", help="Memory of a node (default: the host's setting)."),
-            click.option("--cpus", type=click.IntRange(1, 255), default=1, show_default=True, help="CPUs of a node."),
+            sizing_options,
+            click.option("--default-os", metavar="OS", help="Image or OS id of nodes whose file doesn't say one."),
             click.option("--image", help="Image for every node, whatever the file says."),
             click.option("--strict-os", is_flag=True, help="Refuse an OS that would be replaced by another."),
             click.option("--addressing", type=click.Choice(["benito", "emulab"]), default="benito", show_default=True),
@@ -47,6 +48,37 @@ def making_options(command: F) -> F:
     return command
 
 
+def sizing_options(command: F) -> F:
+    """How large the nodes are whose file doesn't say."""
+    for decorate in reversed(
+        (
+            click.option("--memory", metavar="MIB", help="Memory of nodes whose file doesn't say it; 2G works too."),
+            click.option("--cpus", type=click.IntRange(1, 255), metavar="N", help="CPUs of such nodes (default: 1)."),
+            click.option("--disk", metavar="SIZE", help="Disk of such nodes, such as 20G (default: their image's)."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def sizing(told: dict[str, Any]) -> Size:
+    """Return the sizes that were told; InputError for what can't be one."""
+    from benito.errors import InputError
+    from benito.topology.sizes import LEAST_MEMORY_MIB, MOST_DISK_MIB, MOST_MEMORY_MIB, Size, number
+
+    def read(name: str, least: int, most: int) -> int | None:
+        text = told.get(name)
+        if text is None:
+            return None
+        try:
+            return number(text, least, most, "MiB")
+        except InputError as error:
+            raise InputError(f"--{name} {text}: {error.message}", hint=error.hint) from None
+
+    memory, disk = read("memory", LEAST_MEMORY_MIB, MOST_MEMORY_MIB), read("disk", 1, MOST_DISK_MIB)
+    return Size(memory, told.get("cpus"), disk)
+
+
 def named(file: Path, pid: str | None, eid: str | None) -> ExperimentId:
     """Return the experiment's name, from the person and the file where it isn't given."""
     import re
@@ -60,13 +92,10 @@ def named(file: Path, pid: str | None, eid: str | None) -> ExperimentId:
 
 def settings(bed: Testbed, file: Path, told: dict[str, Any], embedding: EmbeddingOptions) -> Settings:
     """Return the settings that the options say."""
-    from benito.errors import InputError
     from benito.testbed.access import known_user, person
     from benito.testbed.store import Settings
 
-    memory = told["memory"] or bed.config.memory_mib
-    if memory < 64:
-        raise InputError(f"--memory {memory}: no node runs in less than 64 MiB")
+    size = sizing(told)
     # root on this host can read everything anyway; `benito exec` works for it too.
     members = tuple(dict.fromkeys((person(), *told["members"], "root")))
     for user in members:
@@ -75,8 +104,10 @@ def settings(bed: Testbed, file: Path, told: dict[str, Any], embedding: Embeddin
         file=str(file.resolve()),
         packing=embedding.packing,
         embedding=embedding,
-        memory_mib=memory,
-        cpus=told["cpus"],
+        memory_mib=size.memory_mib,
+        cpus=size.cpus,
+        disk_mib=size.disk_mib,
+        default_os=told["default_os"],
         addressing=told["addressing"],
         shaping=told["shaping"],
         accelerator=told["accelerator"],

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benito.cli.options import sizing, sizing_options
 from benito.cli.placing import placing, placing_options
 
 if TYPE_CHECKING:
     from benito.embedding.model import Assignment, Cut
     from benito.plan.model import PnodePlan
 
+USUAL_MEMORY_MIB = 256
 SHOWN = 12
 """How many names a line lists before it says how many more there are."""
 
@@ -21,6 +23,7 @@ SHOWN = 12
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @placing_options
+@sizing_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON, with example addresses and images.")
 @click.option(
     "--addressing",
@@ -35,13 +38,17 @@ def command(file: Path, as_json: bool, addressing: str, **told: Any) -> None:
     from benito.plan.allocations import example
     from benito.plan.build import plan
     from benito.plan.files import text
+    from benito.testbed.config import load
+    from benito.testbed.home import Home
     from benito.topology.addressing import assign
     from benito.topology.reader import read
+    from benito.topology.sizes import sizes
 
     options = placing(told)
     asked = assign(read(file), "emulab" if addressing == "emulab" else "benito")
     topology, assignment = embed(asked, options)
-    plans = plan(topology, assignment, example(topology, assignment))
+    told_sizes = sizes(topology, load(Home.default().root).sizes, sizing(told))
+    plans = plan(topology, assignment, example(topology, assignment, sizes=told_sizes))
     if as_json:
         for part in text(plans):
             click.echo(part, nl=False)
@@ -67,13 +74,28 @@ def describe(assignment: Assignment, plans: tuple[PnodePlan, ...]) -> Iterator[s
             ("nodes", [node for node in nodes if node not in physical]),
             ("physical node", physical),
             ("room for", ghosts),
+            *_sizes(plan),
             ("links inside", inside),
             ("links crossing", crossing),
         ):
             if names:
-                yield f"  {title + ':':<16}{_names(names)}"
+                yield f"  {title + ':':<15} {_names(names)}"
     nodes_in_all = len(assignment.places)
     yield f"{nodes_in_all} node{_s(nodes_in_all)} on {_count(plans, 'pnode')}; {_cut(assignment.cut)}"
+
+
+def _sizes(plan: PnodePlan) -> Iterator[tuple[str, list[str]]]:
+    """Yield the sizes of the pnode's machines with their names, unless all are of the usual one."""
+    from benito.topology.sizes import Size, text
+
+    held: dict[Size, list[str]] = {}
+    for machine in plan.machines:
+        if machine.kind != "physical":
+            held.setdefault(Size(machine.memory_mib, machine.cpus, machine.disk_mib), []).append(machine.node)
+    if set(held) <= {Size(USUAL_MEMORY_MIB, 1, 0)}:
+        return
+    for size, names in held.items():
+        yield text(size), names
 
 
 def _cut(cut: Cut) -> str:

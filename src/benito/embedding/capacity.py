@@ -41,6 +41,8 @@ class Demand:
     """How many nodes share the host's kernel; they have no CPUs of their own."""
     unpacked_mib: int = 0
     """Disk that the nodes' software takes once each has unpacked its own."""
+    asked_mib: int = 0
+    """Disk promised, besides what any node is expected to take, to nodes that asked for disks of a size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def need(demands: Sequence[Demand], policy: Policy = Policy()) -> Need:
         sum(cpus for _, cpus in machines),
         len(machines) * policy.disk_per_node_mib
         + light * policy.light_disk_mib
-        + sum(demand.unpacked_mib for demand in demands),
+        + sum(demand.unpacked_mib + demand.asked_mib for demand in demands),
     )
 
 
@@ -143,6 +145,8 @@ def _too_much(
         disks += [f"{light} × {policy.light_disk_mib}"] if light else []
         software = sum(demand.unpacked_mib for demand in demands)
         disks += [f"{software} (software)"] if software else []
+        asked = sum(demand.asked_mib for demand in demands)
+        disks += [f"{asked} (sizes asked for)"] if asked else []
         short.append(f"{' + '.join(disks)} MiB = {_gib(total.disk_mib)} of disk")
         hints.append("free disk space")
     who = "this host" if len(hosts) == 1 else f"the {len(hosts)} hosts together"

@@ -64,7 +64,7 @@ def resolve(catalog: Catalog, os: str | None, *, strict: bool = False, default: 
     """Return the image for an OS id; another OS than asked for comes with a notice, or InputError if `strict`.
 
     An image's exact name wins. OS ids may have a project in front (`emulab-ops/UBUNTU12-64-STD`).
-    `default` is for nodes that don't say, and what takes the place of a system that isn't at hand.
+    `default` is the image for nodes that don't say, and in place of a system that isn't at hand.
     """
     if not os:
         return Resolution(default or DEFAULT_IMAGE)

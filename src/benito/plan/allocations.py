@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from types import MappingProxyType
 
 from benito.embedding.model import Assignment
 from benito.plan.model import Account, Image, Software
 from benito.topology.model import Topology
+from benito.topology.sizes import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class NodeAllocation:
     memory_mib: int
     cpus: int
     software: Software | None = None
+    disk_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +103,24 @@ def example(
     image: Image = EXAMPLE_IMAGE,
     memory_mib: int = 256,
     cpus: int = 1,
+    sizes: Mapping[str, Size] = MappingProxyType({}),
 ) -> Allocations:
     """Return allocations as a testbed without other experiments would make them: for dry runs and tests."""
+    default = Size(memory_mib, cpus, 0)
+
+    def given(place: int, node: str) -> NodeAllocation:
+        size = sizes.get(node, default).over(default)
+        address = str(control[place + 2])
+        assert size.memory_mib
+        assert size.cpus
+        return NodeAllocation(place, address, image, size.memory_mib, size.cpus, disk_mib=size.disk_mib or 0)
+
     control = _network("172.16.0.0", len(topology.nodes))
     underlay = _network("100.64.0.0", max(len(assignment.pnodes), 2**16 - 3))
     return Allocations(
         experiment=experiment,
         control=ControlNetwork(str(control), str(control[1])),
-        nodes={
-            node.name: NodeAllocation(place, str(control[place + 2]), image, memory_mib, cpus)
-            for place, node in enumerate(topology.nodes)
-        },
+        nodes={node.name: given(place, node.name) for place, node in enumerate(topology.nodes)},
         lans=number(lan.name for lan in topology.lans),
         pnodes={name: PnodeAllocation(str(underlay[place + 1])) for place, name in enumerate(assignment.pnodes)},
         vni_base=4096,

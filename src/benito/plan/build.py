@@ -79,6 +79,7 @@ def _machines(topology: Topology, allocations: Allocations) -> Mapping[str, Mach
             host_key=node.name,
             startup=node.startup,
             software=given.software,
+            disk_mib=given.disk_mib,
         )
     return machines
 

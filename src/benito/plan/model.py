@@ -196,6 +196,8 @@ class Machine:
     startup: str | None = None
     """A second command begun at each boot, whose end nobody waits for (Emulab's older start command)."""
     software: Software | None = None
+    disk_mib: int = 0
+    """Size of its disk, which its root file system fills; 0: as large as its image's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def settings(bed: Testbed, user: User, file_name: str, options: Options) -> Sett
             default_container=options.default_container,
             force_partition=options.force_partition,
         ),
-        memory_mib=memory,
+        memory_mib=options.memory_mib,
         cpus=options.cpus,
         addressing=options.addressing,
         shaping=options.shaping,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import tomllib
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from benito.embedding.capacity import Policy
 from benito.errors import InputError
+from benito.topology.sizes import LEAST_MEMORY_MIB, MOST_CPUS, MOST_DISK_MIB, MOST_MEMORY_MIB, Size
 
 EXAMPLE = """\
 control_pools = ["192.168.0.0/16", "172.16.0.0/12"]   # where control networks come from
@@ -21,7 +23,24 @@ archives = ["http://packages.example.org/debian"]      # which nodes may reach t
 
 [limits]
 memory_overcommit = 1.5
+
+[hardware.pc3000]                                      # nodes of this type (tb-set-hardware)
+memory_mib = 2048
+cpus = 2
+disk_mib = 20480
 """
+
+
+class Hardware(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a node of a hardware type gets."""
+
+    memory_mib: Annotated[int, msgspec.Meta(ge=LEAST_MEMORY_MIB, le=MOST_MEMORY_MIB)] | None = None
+    cpus: Annotated[int, msgspec.Meta(ge=1, le=MOST_CPUS)] | None = None
+    disk_mib: Annotated[int, msgspec.Meta(ge=1, le=MOST_DISK_MIB)] | None = None
+
+    @property
+    def size(self) -> Size:
+        return Size(self.memory_mib, self.cpus, self.disk_mib)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +57,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     archives: tuple[str, ...] = ()
     """Package archives besides those of the host's own apt."""
     limits: Policy = Policy()
+    hardware: dict[str, Hardware] = {}
+    """By hardware type, whose case doesn't matter."""
+
+    @property
+    def sizes(self) -> dict[str, Size]:
+        """What each hardware type means."""
+        return {name: kind.size for name, kind in self.hardware.items()}
 
     @property
     def pools(self) -> tuple[IPv4Network, ...]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from benito.errors import Fault, InputError, StateError
 from benito.images import store
-from benito.images.catalog import Catalog, Image
+from benito.images.catalog import Catalog, Image, ImageInfo
 from benito.plan import model
 from benito.testbed.home import Place
 from benito.testbed.progress import Progress
-from benito.testbed.store import ExperimentRecord
+from benito.testbed.store import ExperimentRecord, Settings
 from benito.testbed.testbed import Testbed
 from benito.topology.model import Topology
+from benito.topology.sizes import Size, sizes
 
 LIGHT = frozenset({"container", "physical"})
 """Kinds of nodes that share the host's kernel: they take what they use, and no more."""
@@ -49,6 +51,48 @@ def have_images(
     _hold(bed.catalog, place, chosen.values())
     _have_trees(topology, chosen, images, progress)
     return chosen
+
+
+def node_sizes(
+    bed: Testbed, topology: Topology, settings: Settings, images: Mapping[str, model.Image]
+) -> dict[str, Size]:
+    """Return each node's memory, CPUs and disk; StateError for a disk that is smaller than the image's.
+
+    A disk size of 0 is the image's own.
+    """
+    usual = usual_size(bed).over(Size(disk_mib=0))
+    found = sizes(topology, bed.config.sizes, told_size(settings))
+    facts = {image: _exactly_info(bed.catalog, image) for image in set(images.values())}
+    faults = []
+    for node in topology.nodes:
+        info = facts[images[node.name]]
+        least = replace(usual, memory_mib=max(usual.memory_mib or 0, info.memory_mib))
+        size = found[node.name] = found[node.name].over(least)
+        if node.kind in LIGHT or (size.disk_mib or 0) == info.disk_mib:
+            found[node.name] = replace(size, disk_mib=0)
+        elif size.disk_mib and size.disk_mib < info.disk_mib:
+            asked = f"the disk of {node.name} is to have {size.disk_mib} MiB, its image {info.name} {info.disk_mib}"
+            faults.append(Fault(asked, node.where, "ask for a larger one, or none"))
+    if faults:
+        raise InputError(faults[0].message, faults=faults)
+    return found
+
+
+def told_size(settings: Settings) -> Size:
+    """Return what the person said of all nodes whose file is silent."""
+    return Size(settings.memory_mib, settings.cpus, settings.disk_mib)
+
+
+def usual_size(bed: Testbed) -> Size:
+    """Return what a node gets of which nobody says anything."""
+    return Size(bed.config.memory_mib, 1)
+
+
+def _exactly_info(catalog: Catalog, image: model.Image) -> ImageInfo:
+    found = catalog.exactly(image.name, image.digest)
+    if found is None:
+        raise StateError(f"the image {image.name} has just been removed", hint="try again")
+    return found.info
 
 
 def _have(bed: Testbed, name: str, progress: Progress) -> model.Image:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
@@ -24,13 +24,14 @@ from benito.plan.build import plan
 from benito.substrate.local import host_facts
 from benito.testbed import access, gateway, names, reservations
 from benito.testbed.home import Place
-from benito.testbed.imaging import LIGHT, have_images
+from benito.testbed.imaging import LIGHT, have_images, node_sizes, told_size, usual_size
 from benito.testbed.progress import Progress
 from benito.testbed.reservations import Lease
 from benito.testbed.store import ExperimentRecord, NodeRecord
 from benito.testbed.testbed import Testbed
 from benito.topology import topdl
 from benito.topology.model import Topology
+from benito.topology.sizes import Size
 
 UNDERLAY = IPv4Network("100.64.0.0/16")
 """Addresses of pnodes among themselves, in a network of each experiment's own."""
@@ -67,16 +68,10 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
         progress.notice(f"{obstacle}: nodes may not reach the internet, only each other and this host")
     kept = kept_images(place) if record.kept else {}
     images = have_images(bed, topology, place, record, kept, progress)
+    given = node_sizes(bed, topology, settings, images)
     software = _software(bed, place, topology, record, progress)
-    # Ghosts take room though nothing of them is started.
-    held = Counter([*assignment.places.values(), *assignment.ghosts.values()])
-    light = Counter(assignment.places[node.name] for node in topology.nodes if node.kind in LIGHT)
-    each = (settings.memory_mib, settings.cpus)
     unpacked = _unpacked(place, assignment, software)
-    demands = [
-        capacity.Demand(pnode, (each,) * (count - light[pnode]), light[pnode], unpacked[pnode])
-        for pnode, count in held.items()
-    ]
+    demands = _demands(bed, record, topology, assignment, given, unpacked)
 
     def need(others: list[Lease]) -> tuple[int, int, int]:
         return _need(bed, demands, others)
@@ -84,7 +79,7 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     avoid = [*host_routes(), *_networks(topology), UNDERLAY]
     lease = reservations.reserve(place, bed.home.root, len(topology.nodes), avoid, bed.config.pools, need)
     access.host_keys(place, [node.name for node in topology.nodes])
-    allocations = _allocations(bed, record, topology, assignment, images, software, lease, incarnation)
+    allocations = _allocations(bed, record, topology, assignment, images, given, software, lease, incarnation)
     return Prepared(topology, assignment, plan(topology, assignment, allocations), lease)
 
 
@@ -116,6 +111,36 @@ def _unpacked(place: Place, assignment: Assignment, software: dict[str, model.So
         bundle = place.software / f"{given.bundle}.tar"
         sizes[assignment.places[node]] += -(-bundle.stat().st_size >> 20)
     return sizes
+
+
+def _demands(
+    bed: Testbed,
+    record: ExperimentRecord,
+    topology: Topology,
+    assignment: Assignment,
+    given: Mapping[str, Size],
+    unpacked: Counter[str],
+) -> list[capacity.Demand]:
+    """Return what each pnode's nodes need. Ghosts take room though nothing of them is started."""
+    default = told_size(record.settings).over(usual_size(bed))
+    expected = bed.config.limits.disk_per_node_mib
+    machines: dict[str, list[tuple[int, int]]] = {}
+    asked, light = Counter[str](), Counter[str]()
+    for node in topology.nodes:
+        pnode, size = assignment.places[node.name], given[node.name]
+        here = machines.setdefault(pnode, [])
+        if node.kind in LIGHT:
+            light[pnode] += 1
+            continue
+        here.append((size.memory_mib or 0, size.cpus or 1))
+        asked[pnode] += max((size.disk_mib or 0) - expected, 0)
+    for ghost, pnode in assignment.ghosts.items():
+        size = given.get(ghost, default)
+        machines.setdefault(pnode, []).append((size.memory_mib or 0, size.cpus or 1))
+    return [
+        capacity.Demand(pnode, tuple(sizes), light[pnode], unpacked[pnode], asked[pnode])
+        for pnode, sizes in machines.items()
+    ]
 
 
 def kept_images(place: Place) -> dict[str, model.Image]:
@@ -155,6 +180,7 @@ def _allocations(
     topology: Topology,
     assignment: Assignment,
     images: dict[str, model.Image],
+    given: Mapping[str, Size],
     software: dict[str, model.Software],
     lease: Lease,
     incarnation: int,
@@ -169,8 +195,9 @@ def _allocations(
                 number=place,
                 control_address=str(first + place),
                 image=images[node.name],
-                memory_mib=settings.memory_mib,
-                cpus=settings.cpus,
+                memory_mib=given[node.name].memory_mib or 0,
+                cpus=given[node.name].cpus or 1,
+                disk_mib=given[node.name].disk_mib or 0,
                 software=software.get(node.name),
             )
             for place, node in enumerate(topology.nodes)

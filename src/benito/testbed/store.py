@@ -53,8 +53,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     packing: int
-    memory_mib: int = 256
-    cpus: int = 1
+    memory_mib: int | None = None
+    """Of nodes whose file doesn't say; None leaves it to the image and the host's owner. So too with the next two."""
+    cpus: int | None = None
+    disk_mib: int | None = None
     addressing: str = "benito"
     shaping: str = "auto"
     accelerator: str = "auto"
@@ -62,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     strict_os: bool = False
     image: str | None = None
     """Image for every node, whatever the file says."""
+    default_os: str | None = None
+    """Image of the nodes whose file doesn't name one, or names one that isn't at hand."""
     members: tuple[str, ...] = ()
     """Local users who may log in to the nodes; the first is the person who created it."""
     embedding: EmbeddingOptions = msgspec.field(default_factory=EmbeddingOptions)

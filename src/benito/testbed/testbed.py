@@ -21,6 +21,7 @@ from benito.testbed.config import Config, load
 from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.store import ExperimentRecord, Settings, State, Store
 from benito.topology.model import Topology
+from benito.topology.sizes import sizes
 
 TRANSITIONAL = frozenset({State.ACTIVATING, State.MODIFYING, State.SWAPPING, State.TERMINATING})
 REBOOTED = "the host was restarted"
@@ -147,6 +148,7 @@ class Testbed:
                     where=node.where,
                 )
         self.images(topology, settings)
+        sizes(topology, self.config.sizes)
         if not settings.ignore_missing_software:
             _refuse_missing_software(topology, file)
         return topology
@@ -163,12 +165,13 @@ class Testbed:
 
         An image named by an option is taken literally; what the file names may be an OS id of an old testbed.
         """
+        default = resolve(self.catalog, settings.default_os, strict=settings.strict_os)
         if settings.image:
             if not self.catalog.has(settings.image) and settings.image not in RECIPES:
                 raise InputError(f"there is no image {settings.image!r}", hint="`benito image list` lists them")
             return {node.name: Resolution(settings.image) for node in topology.nodes}
         resolved = {
-            name: resolve(self.catalog, name, strict=settings.strict_os)
+            name: resolve(self.catalog, name, strict=settings.strict_os, default=default.name) if name else default
             for name in dict.fromkeys(node.os for node in topology.nodes)
         }
         return {node.name: resolved[node.os] for node in topology.nodes}

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 DEFAULTS: dict[str, Any] = {
     "memory": None,
     "members": (),
-    "cpus": 1,
+    "cpus": None,
+    "disk": None,
+    "default_os": None,
     "addressing": "benito",
     "shaping": "auto",
     "accelerator": "auto",
