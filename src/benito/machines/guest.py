@@ -147,6 +147,7 @@ def facts(machine: Machine, people: Sequence[Account], experiment: str, inside: 
         "user": people[0].name if people else "root",
         "start_command": machine.start_command or "",
         "startup": machine.startup or "",
+        "larger_disk": "1" if machine.disk_mib else "",
         "control_mac": machine.control.mac.lower(),
         "serves_barriers": "1" if machine.node == inside.sync_server else "",
         "software": machine.software.bundle if machine.software else "",

@@ -122,7 +122,7 @@ class Qemu:
         for path in _sockets(self.paths):
             path.unlink(missing_ok=True)
         if not self.paths.disk.exists():
-            create_overlay(self.paths.disk, self.image.disk.resolve())
+            create_overlay(self.paths.disk, self.image.disk.resolve(), self.machine.disk_mib)
         if uid is None:
             return
         if hidden := unreachable([self.image.disk, self.image.kernel, self.image.initrd, self.paths.disk], uid):

@@ -24,9 +24,12 @@ def virtual_size(disk: Path) -> int:
     return int(struct.unpack_from(">Q", head, 24)[0])
 
 
-def create_overlay(path: Path, backing: Path) -> None:
-    """Make an empty overlay of `backing` (qcow2, absolute path), of the same size; replaces what is there."""
-    size = virtual_size(backing)
+def create_overlay(path: Path, backing: Path, size_mib: int = 0) -> None:
+    """Make an empty overlay of `backing` (qcow2, absolute path), of the same size unless `size_mib` is larger.
+
+    Replaces what is there.
+    """
+    size = max(virtual_size(backing), size_mib << 20)
     # One table entry names a cluster of 8-byte entries, each naming a cluster of data.
     tables = -(-size // (_CLUSTER * (_CLUSTER // 8)))
     table_clusters = -(-tables * 8 // _CLUSTER)
