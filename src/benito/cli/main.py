@@ -33,6 +33,8 @@ VERBS = {
     "linktest": "Measure links and compare them with what was asked.",
     "ssh-config": "Print an ssh configuration for another computer.",
     "serve": "Open the doors for others: web page, XML-RPC, status protocol.",
+    "user": "Say who may come through the doors.",
+    "project": "List projects, their experiments and members.",
     "image": "List, build and remove node images.",
     "doctor": "Tell what this host can do and what stands in the way.",
     "sweep": "Find and remove what a crash left behind.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from benito.errors import HostError
+
 
 def private_folder(path: Path) -> Path:
     """Make the folder, for root alone."""
@@ -24,3 +26,14 @@ def write_secret(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     half.replace(path)
+
+
+def copy_secret(source: Path, target: Path) -> Path:
+    """Copy a secret to where its person wants it, for the caller alone; HostError when it can't be written there."""
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(source.read_bytes())
+    except OSError as error:
+        raise HostError(f"can't write {target}: {error.strerror}", hint="it must be new") from error
+    return target

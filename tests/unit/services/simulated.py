@@ -15,12 +15,13 @@ import pytest
 
 from benito.agent.rpc import Server
 from benito.errors import NodeError
+from benito.services import watches
 from benito.services.doors import Doors
 from benito.services.listening import bound
-from benito.testbed import home, reservations, testbed
-from benito.testbed.home import ExperimentId, Home
+from benito.testbed import home, reservations, testbed, view
+from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.people import Role, User
-from benito.testbed.store import NodeRecord, Settings, State
+from benito.testbed.store import ExperimentRecord, NodeRecord, Settings, State
 from benito.testbed.testbed import Testbed
 
 NS = """set ns [new Simulator]
@@ -85,6 +86,9 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Testbed]:
     root = Path(tempfile.mkdtemp(prefix="benito-", dir="/tmp"))
     monkeypatch.setattr(home, "RUNTIME", root / "run")
     monkeypatch.setattr(testbed, "require_root", lambda what: None)
+    # Nobody starts a real keeper in the place of one that a test has ended.
+    monkeypatch.setattr(watches, "revive_keeper", lambda bed, record: None)
+    monkeypatch.setattr(view, "_ask", _as_stored)
     monkeypatch.setenv("BENITO_HOME", str(root / "home"))
     bed = Testbed(Home(root / "home"))
     try:
@@ -92,6 +96,11 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Testbed]:
     finally:
         bed.store.close()
         shutil.rmtree(root)
+
+
+def _as_stored(bed: Testbed, place: Place, record: ExperimentRecord, nodes: list[NodeRecord]) -> tuple[Any, Any]:
+    """For commands, which ask the keeper themselves: what the store has."""
+    return {each.node: (each.boot, each.code) for each in nodes}, {}
 
 
 def enter(

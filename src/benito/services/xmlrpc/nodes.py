@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from benito.agent.rpc import Client
 from benito.errors import InputError
 from benito.services.xmlrpc.method import Call, method
 from benito.services.xmlrpc.reply import CallError, Code, Reply
-from benito.testbed.home import Place
-from benito.testbed.keeping import follow
+from benito.testbed import rebooting
 from benito.testbed.people import Action
 from benito.testbed.store import ExperimentRecord, State
 from benito.testbed.testbed import require_state
-
-CONTROL_S = 120.0
-BOOT_S = 600.0
-AT_ONCE = 32
 
 
 @method("node.getlist", positions=("proj", "exp"))
@@ -75,60 +68,9 @@ async def _restart(call: Call, record: ExperimentRecord, names: list[str] | None
     asked = list(known) if names is None else [name.lower() for name in names]
     if unknown := [name for name in asked if name not in known]:
         raise InputError(f"{record.id} has no node {unknown[0]!r}")
-    await restart(call, record, [known[name] for name in asked], wait=call.arguments.truth("wait", False))
-
-
-async def restart(call: Call, record: ExperimentRecord, nodes: list[str], *, wait: bool) -> None:
-    """Reset these machines through the keeper; raises what the first that couldn't be says."""
-    actions = ["kill", "start"] if call.arguments.truth("power", False) else ["restart"]
+    power, wait = call.arguments.truth("power", False), call.arguments.truth("wait", False)
     place = call.doors.bed.home.place(record.id)
-    if not wait:
-        await _control(place, nodes, actions)
-        return
-    try:
-        async with asyncio.timeout(BOOT_S):
-            await _until_booted_again(place, nodes, actions)
-    except TimeoutError:
-        raise CallError(Code.TIMEDOUT, f"not up after {BOOT_S:g} s") from None
-
-
-async def _control(place: Place, nodes: list[str], actions: list[str]) -> None:
-    turns = asyncio.Semaphore(AT_ONCE)
-    async with Client(place.keeper_socket) as keeper:
-
-        async def one(node: str) -> None:
-            async with turns:
-                for action in actions:
-                    await keeper.call("control", {"node": node, "action": action}, deadline_s=CONTROL_S)
-
-        answers = await asyncio.gather(*map(one, nodes), return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-
-
-async def _until_booted_again(place: Place, nodes: list[str], actions: list[str]) -> None:
-    """Reset machines and wait until each has been down and is up."""
-    events = follow(place)
-    # Listening begins before anything happens, so that no going down is missed.
-    await anext(events)
-    await _control(place, nodes, actions)
-    down: set[str] = set()
-    up: set[str] = set()
-    async for event in events:
-        if "statuses" in event:
-            # The keeper was away, and what happened meanwhile is not told.
-            down |= set(nodes)
-            up |= {node for node, (boot, _) in event["statuses"].items() if boot == "booted"}
-        elif "status" in event:
-            node, boot = event["node"], event["status"][0]
-            if boot != "booted":
-                down.add(node)
-                up.discard(node)
-            elif node in down:
-                up.add(node)
-        if down & up >= set(nodes):
-            return
+    await rebooting.reboot(place, [known[name] for name in asked], power=power, wait=wait)
 
 
 @method("node.available", positions=())

@@ -1,0 +1,36 @@
+"""`endexp -e pid,eid`: terminate an experiment, as Emulab's command of this name."""
+
+from __future__ import annotations
+
+from benito.cli.known import emulab
+from benito.cli.main import run
+
+NAME = "endexp"
+
+
+def end(words: list[str]) -> int:
+    """Terminate the experiment."""
+    from benito.services.operations import Kind, Request
+    from benito.testbed.access import person
+    from benito.testbed.testbed import Testbed, require_root
+
+    ask = emulab.parser(NAME, "Terminate an experiment: its machines, disks and its entry are removed.")
+    ask.add_argument("-e", dest="experiment", metavar="pid,eid", help="experiment")
+    ask.add_argument("-w", dest="wait", action="store_true", help="wait until it is done")
+    ask.add_argument("-N", action="store_true", help="no mail (there is none)")
+    ask.add_argument("words", nargs="*", metavar="pid eid")
+    told = emulab.told_of(ask, words)
+    named, rest = emulab.experiment(told.experiment, told.words, ask)
+    if rest:
+        ask.error(f"too many words: {' '.join(rest)}")
+    require_root(f"`{NAME}`")
+    bed = Testbed()
+    record = bed.record(named)
+    request = Request(kind=Kind.TERMINATE, pid=record.id.pid, eid=record.id.eid, user=person())
+    begun = f"{record.id} is being terminated"
+    return emulab.begin(bed, request, wait=told.wait, begun=begun, done=f"{record.id} is gone")
+
+
+def main() -> None:
+    """Run it as a command."""
+    run(end)

@@ -1,0 +1,47 @@
+"""`swapexp -e pid,eid in|out`, as Emulab's command of this name."""
+
+from __future__ import annotations
+
+from benito.cli.known import emulab
+from benito.cli.main import run
+
+NAME = "swapexp"
+
+
+def swap(words: list[str]) -> int:
+    """Swap an experiment in or out."""
+    from benito.errors import InputError, StateError
+    from benito.services.operations import Kind, Request
+    from benito.testbed.access import person
+    from benito.testbed.store import State
+    from benito.testbed.testbed import Testbed, require_root, require_state
+
+    ask = emulab.parser(NAME, "Swap an experiment in or out.")
+    ask.add_argument("-e", dest="experiment", metavar="pid,eid", help="experiment")
+    ask.add_argument("-w", dest="wait", action="store_true", help="wait until it is done")
+    ask.add_argument("-N", action="store_true", help="no mail (there is none)")
+    ask.add_argument("-k", "--keep", action="store_true", help="out: keep the machines' disks for the next swap-in")
+    ask.add_argument("words", nargs="*", metavar="in|out")
+    told = emulab.told_of(ask, words)
+    named, rest = emulab.experiment(told.experiment, told.words, ask)
+    if rest not in (["in"], ["out"]):
+        raise InputError(f"{' '.join(rest) or 'nothing'} is no direction", hint="in or out")
+    require_root(f"`{NAME}`")
+    bed = Testbed()
+    record = bed.record(named)
+    inward = rest == ["in"]
+    if inward and record.state is not State.ACTIVE:
+        require_state(record, State.SWAPPED)
+    if not inward and record.state is State.SWAPPED and not record.kept:
+        raise StateError(f"{record.id} is swapped out already")
+    kind = Kind.SWAPIN if inward else Kind.SWAPOUT
+    request = Request(kind=kind, pid=record.id.pid, eid=record.id.eid, user=person(), keep=told.keep)
+    begun = f"{record.id} is being swapped {rest[0]}"
+    return emulab.begin(
+        bed, request, wait=told.wait, begun=begun, done=f"{record.id} is {'active' if inward else 'swapped'}"
+    )
+
+
+def main() -> None:
+    """Run it as a command."""
+    run(swap)
