@@ -8,13 +8,14 @@ from pathlib import Path
 from benito.errors import InputError, Where
 
 MAX_BYTES = 64 << 20
-CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "�")
-"""Characters that could make a terminal do things."""
 
 
 def printable(text: str) -> str:
-    """Return text from a file as it can be shown: on one line, without control characters."""
-    return text.translate(CONTROLS)
+    """Return text from a file as it can be shown: on one line, without what makes a terminal do things or turn round.
+
+    That is control characters, marks of writing direction, line ends of any kind, and what has no meaning (yet).
+    """
+    return text if text.isprintable() else "".join(char if char.isprintable() else "�" for char in text)
 
 
 def read_text(path: Path) -> str:

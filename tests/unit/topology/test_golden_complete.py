@@ -61,7 +61,7 @@ def sites() -> Iterator[Site]:
         for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef):
                 for said in messages(function, returned=name in RETURNING):
-                    for text in texts(said, function):
+                    for text in texts(said, function, tree):
                         yield Site(f"{name}:{said.lineno}", text)
 
 
@@ -81,19 +81,26 @@ def messages(function: ast.FunctionDef, *, returned: bool) -> Iterator[ast.expr]
             yield node.value.elts[0]
 
 
-def texts(node: ast.expr, function: ast.FunctionDef) -> Iterator[str]:
+def texts(node: ast.expr, *scopes: ast.AST) -> Iterator[str]:
     """Yield what an expression can say; nothing where that is made somewhere else."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.JoinedStr):
         yield "".join(str(part.value) if isinstance(part, ast.Constant) else ANYTHING for part in node.values)
     elif isinstance(node, ast.IfExp):
-        yield from texts(node.body, function)
-        yield from texts(node.orelse, function)
+        yield from texts(node.body, *scopes)
+        yield from texts(node.orelse, *scopes)
     elif isinstance(node, ast.Name):
-        for each in ast.walk(function):
-            if isinstance(each, ast.Assign) and any(getattr(to, "id", "") == node.id for to in each.targets):
-                yield from texts(each.value, function)
+        for scope in scopes:
+            values = [
+                each.value
+                for each in ast.walk(scope)
+                if isinstance(each, ast.Assign) and any(getattr(to, "id", "") == node.id for to in each.targets)
+            ]
+            for value in values:
+                yield from texts(value, *scopes)
+            if values:
+                break
 
 
 GOLDENS = "\n".join(path.read_text() for path in sorted(GOLDEN.glob("*.txt")))

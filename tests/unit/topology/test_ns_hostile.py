@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ns_files import faults, topology
 
-from benito.errors import HostError, InputError
-from benito.topology.ns import Limits, experiment, read
+from benito.errors import HostError, InputError, Where
+from benito.topology.ns import Limits, experiment, read, read_source
 from benito.topology.reader import read as read_any
 
 QUICK = Limits(seconds=1, memory=256 << 20, output=1 << 20, objects=500)
@@ -39,6 +39,35 @@ def test_what_never_ends(body: str, message: str) -> None:
     assert message in found[-1].message
     assert found[-1].hint
     assert found[-1].where is not None
+
+
+@pytest.mark.parametrize(
+    "file", ["/etc/shadow", "/etc/passwd", "../../etc/hostname", "|cat /etc/passwd", "~root/.bashrc"]
+)
+def test_other_files_stay_unread(file: str) -> None:
+    (found,) = faults(f"source {{{file}}}")
+
+    assert str(found) == (
+        f"t.ns:3: the file {file} can't be sourced (only tb_compat.tcl can be, which Benito has built in: put the "
+        "other file's text here)"
+    )
+
+
+KEPT = ("set x {%s}", 'set x "%s"', "tb-set-node-startup $a {%s}")
+
+
+@pytest.mark.parametrize("line", [*KEPT, "%s", "set x [%s]"])
+def test_a_line_of_ten_megabytes(line: str) -> None:
+    source = f"set ns [new Simulator]\nset a [$ns node]\n{line % ('x' * 10_000_000)}\n$ns run\n"
+    if line in KEPT:
+        assert [node.name for node in read_source(source, "t.ns").nodes] == ["a"]
+        return
+
+    with pytest.raises(InputError) as raised:
+        read_source(source, "t.ns")
+
+    assert [fault.where for fault in raised.value.faults] == [Where("t.ns", 3)]
+    assert len(str(raised.value)) < 500
 
 
 def test_too_many_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:

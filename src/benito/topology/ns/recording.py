@@ -70,7 +70,7 @@ def record(source: str, limits: Limits, pid: str, eid: str) -> Recording:
     descriptor = os.memfd_create("ns-file")
     try:
         with open(descriptor, "wb", closefd=False) as file:
-            file.write(source.encode())
+            file.write(source.encode(errors="replace"))
         argv = [tclsh, str(RECORDER), f"/dev/fd/{descriptor}", str(limits.seconds), str(limits.objects), pid, eid]
         child = subprocess.Popen(
             argv,

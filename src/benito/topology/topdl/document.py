@@ -13,6 +13,7 @@ from typing import Any
 
 from benito.errors import InputError, Where
 from benito.topology.element import Element
+from benito.topology.text import printable
 
 MAX_BYTES = 16 << 20
 MAX_TAGS = 1_000_000
@@ -144,7 +145,7 @@ def _tree(text: str, file: str) -> Any:
 
 def _refuse_instruction(node: Any, file: str) -> None:
     if not isinstance(node.tag, str):
-        name = str(getattr(node, "target", ""))[:40]
+        name = printable(str(getattr(node, "target", ""))[:40])
         raise InputError(
             f"the file has a processing instruction (<?{name} ...?>), and TopDL has none",
             where=Where(file, node.sourceline or 0),

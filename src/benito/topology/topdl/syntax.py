@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benito.errors import Fault, Where
+from benito.topology.text import printable
 
 if TYPE_CHECKING:
     from lxml.etree import XMLSyntaxError
@@ -32,6 +33,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "ERR_RESERVED_XML_NAME": ("an XML declaration stands inside the file", "it belongs into the first line"),
     "NS_ERR_UNDEFINED_NAMESPACE": ("an element has a namespace prefix that is not declared", "remove the prefix"),
 }
+TOO_LONG = "a text or name is longer than XML readers accept"
 MISMATCH = re.compile(r"mismatch: (\S+) line (\d+) and (\S+?),")
 
 
@@ -41,15 +43,17 @@ def explain(error: XMLSyntaxError, text: str, file: str) -> Fault:
 
     where = Where(file, error.lineno or 0)
     code: int = getattr(error, "code", 0)
-    said = error.msg or "it can't be read"
+    said = printable(error.msg or "it can't be read")
     name = next((key for key in TEXTS if getattr(ErrorTypes, key, None) == code), "")
     if code == ErrorTypes.ERR_RESOURCE_LIMIT:
         if "depth" in said:
             return Fault("the elements are nested too deep", where)
-        return Fault("a text or name is longer than XML readers accept", where)
+        return Fault(TOO_LONG, where)
     if code == ErrorTypes.ERR_TAG_NAME_MISMATCH and (found := MISMATCH.search(said)):
         message = f"`{found[1][:60]}` of line {found[2]} is closed by `{found[3][:60]}`"
         return Fault(message, where, f"close it with </{found[1][:60]}>")
+    if code == ErrorTypes.ERR_NAME_TOO_LONG:
+        return Fault(TOO_LONG, where)
     if name:
         message, hint = TEXTS[name]
         return Fault(message, where, hint)
