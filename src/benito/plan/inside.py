@@ -61,5 +61,5 @@ def one_line(topology: Topology) -> str:
     from benito.topology import topdl
 
     parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False, no_network=True, huge_tree=True)
-    root = etree.fromstring(topdl.write(topology).encode(), parser)
+    root = etree.fromstring(topdl.write(topology, instead="\ufffd").encode(), parser)
     return etree.tostring(root, encoding="unicode").replace("\n", "&#10;") + "\n"

@@ -230,7 +230,7 @@ def write(place: Place, prepared: Prepared) -> None:
     kept = {
         "assignment": "".join(f"{node} {pnode}\n" for node, pnode in places),
         "hosts": prepared.plans[0].hosts if prepared.plans else "",
-        "topology.xml": topdl.write(prepared.topology),
+        "topology.xml": topdl.write(prepared.topology, instead="\ufffd"),
     }
     picture = place.folder / "visualization.svg"
     picture.unlink(missing_ok=True)

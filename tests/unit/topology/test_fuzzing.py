@@ -13,8 +13,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from benito.embedding.embed import embed
 from benito.errors import InputError
+from benito.plan.allocations import example as example_allocations
+from benito.plan.build import plan
 from benito.topology.addressing import assign
+from benito.topology.model import Topology
 from benito.topology.ns import Limits, read_source
 from benito.topology.ns.writing import write as write_ns
 from benito.topology.reader import read
@@ -215,6 +219,15 @@ def told(error: InputError, file: str) -> None:
         assert len(str(fault)) < 2000
 
 
+def shown(topology: Topology) -> None:
+    """Do what is done with a file that is good."""
+    describe(topology)
+    write_topdl(topology, instead="?")
+    write_ns(topology)
+    planned, assignment = embed(topology)
+    plan(planned, assignment, example_allocations(planned, assignment))
+
+
 @fuzzed
 @given(mutants(NS, NS_PIECES))
 @example("\ud800")
@@ -222,10 +235,7 @@ def told(error: InputError, file: str) -> None:
 def test_any_mutant_of_an_ns_file(bystander: Path, text: str) -> None:
     source = text.replace("BYSTANDER", str(bystander))
     try:
-        read_back = assign(read_source(source, "t.ns", limits=LIMITS))
-        describe(read_back)
-        write_topdl(read_back)
-        write_ns(read_back)
+        shown(assign(read_source(source, "t.ns", limits=LIMITS)))
     except InputError as error:
         told(error, "t.ns")
     assert untouched(bystander)
@@ -237,10 +247,7 @@ def test_any_mutant_of_an_ns_file(bystander: Path, text: str) -> None:
 @example("<:\U0001342f?xml?>")
 def test_any_mutant_of_a_topdl_file(bystander: Path, text: str) -> None:
     try:
-        read_back = assign(read_topdl(text.encode("utf-8", "surrogatepass"), "t.xml"))
-        describe(read_back)
-        write_topdl(read_back)
-        write_ns(read_back)
+        shown(assign(read_topdl(text.encode("utf-8", "surrogatepass"), "t.xml")))
     except InputError as error:
         told(error, "t.xml")
     assert untouched(bystander)

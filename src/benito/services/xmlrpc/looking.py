@@ -148,7 +148,7 @@ async def expinfo(call: Call) -> Reply:
 @method("experiment.virtual_topology_xml", "experiment.virtual_topology")
 async def virtual_topology_xml(call: Call) -> Reply:
     """Return the topology as TopDL, with every address."""
-    return Reply(topdl.write(await _topology(call, call.experiment(Action.SEE))))
+    return Reply(topdl.write(await _topology(call, call.experiment(Action.SEE)), instead="\ufffd"))
 
 
 @method("experiment.nsfile")

@@ -31,9 +31,12 @@ def read_source(source: bytes | str, file: str) -> Topology:
     return interpret(parse(source.encode() if isinstance(source, str) else source, file), file)
 
 
-def write(topology: Topology) -> str:
-    """Write a topology as TopDL; InputError where a text of it can't stand in XML."""
+def write(topology: Topology, *, instead: str | None = None) -> str:
+    """Write a topology as TopDL; InputError where a text of it can't stand in XML.
+
+    With `instead` that stands for every such character: good enough to look at, and nothing fails for it.
+    """
     from benito.topology.topdl.document import serialise
     from benito.topology.topdl.writer import document
 
-    return serialise(document(topology))
+    return serialise(document(topology), instead)

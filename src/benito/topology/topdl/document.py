@@ -169,42 +169,43 @@ def _build(node: Any, file: str, depth: int) -> Element:
     return Element(tag, text.strip(), tuple(children), attributes, node.sourceline or 0)
 
 
-def serialise(root: Element) -> str:
-    """Write a document; InputError where a text holds a character that XML can't."""
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + "\n".join(_lines(root, "")) + "\n"
+def serialise(root: Element, instead: str | None = None) -> str:
+    """Write a document; InputError where a text holds a character that XML can't, unless something stands `instead`."""
+    lines = _lines(root, "", instead)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + "\n".join(lines) + "\n"
 
 
-def _lines(element: Element, indent: str) -> Iterator[str]:
-    opening = element.tag + "".join(f' {key}="{_quoted(value)}"' for key, value in element.attributes)
+def _lines(element: Element, indent: str, instead: str | None) -> Iterator[str]:
+    attributes = "".join(f' {key}="{_quoted(value, instead)}"' for key, value in element.attributes)
+    opening = element.tag + attributes
+    text = _escaped(element.text, instead)
     if not element.children:
-        yield (
-            f"{indent}<{opening}>{_escaped(element.text)}</{element.tag}>" if element.text else f"{indent}<{opening}/>"
-        )
+        yield f"{indent}<{opening}>{text}</{element.tag}>" if text else f"{indent}<{opening}/>"
         return
-    text = _escaped(element.text)
     if not any(child.children for child in element.children):
-        line = (
-            indent + f"<{opening}>{text}{''.join(next(_lines(each, '')) for each in element.children)}</{element.tag}>"
-        )
+        inner = "".join(next(_lines(each, "", instead)) for each in element.children)
+        line = f"{indent}<{opening}>{text}{inner}</{element.tag}>"
         if len(line) <= MAX_WIDTH or element.tag == "attribute":
             yield line
             return
     yield f"{indent}<{opening}>{text}"
     for child in element.children:
-        yield from _lines(child, indent + "  ")
+        yield from _lines(child, indent + "  ", instead)
     yield f"{indent}</{element.tag}>"
 
 
-def _escaped(text: str) -> str:
+def _escaped(text: str, instead: str | None) -> str:
     wrong = WRITABLE.search(text)
-    if wrong:
+    if wrong and instead is None:
         raise InputError(
             f"the text `{text[: wrong.start()][-30:]}` goes on with a character that XML can't hold "
             f"(U+{ord(wrong[0]):04X})",
             hint="take it out",
         )
+    if wrong:
+        text = WRITABLE.sub(lambda _: instead or "", text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
 
 
-def _quoted(text: str) -> str:
-    return _escaped(text).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
+def _quoted(text: str, instead: str | None) -> str:
+    return _escaped(text, instead).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")

@@ -155,3 +155,4 @@ def test_a_kind_is_said_where_partitions_would_change_it() -> None:
 def test_a_character_that_xml_cannot_hold_is_an_error() -> None:
     with pytest.raises(InputError, match="that XML can't hold"):
         topdl.write(Topology((Node("a", start_command="echo \x1b[1m"),), ()))
+    assert "echo ?[1m" in topdl.write(Topology((Node("a", start_command="echo \x1b[1m"),), ()), instead="?")
