@@ -73,7 +73,7 @@ def has_virtualisation(cpuinfo: str) -> bool:
 
 def _remembered_trial(cache: Path) -> bool:
     """Return the trial's answer, from the cache if this boot of the host and this QEMU have had one."""
-    key = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {_qemu_version()}"
+    key = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {qemu_version()}"
     file = cache / "accelerator.json"
     with contextlib.suppress(OSError, ValueError, AttributeError):
         known = json.loads(file.read_text())
@@ -88,7 +88,8 @@ def _remembered_trial(cache: Path) -> bool:
     return works
 
 
-def _qemu_version() -> str:
+def qemu_version() -> str:
+    """Return the first line of what QEMU says of its version; HostError when it is missing."""
     try:
         done = subprocess.run([QEMU, "--version"], capture_output=True, text=True, timeout=20, check=True)
     except FileNotFoundError as error:

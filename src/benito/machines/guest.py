@@ -14,12 +14,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from secrets import token_hex
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from benito.errors import InputError, NodeError
 from benito.machines import emulab
 from benito.machines.files import Archive, Files
-from benito.machines.guest_agent import GuestAgent
+from benito.machines.guest_agent import ExecResult, GuestAgent
+from benito.machines.node_channel import NodeChannel
 from benito.plan.model import Account, Inside, Machine
 
 HOME = "/var/lib/benito"
@@ -30,6 +31,8 @@ FIRST_UID = 20001
 """User id of the first account; the others follow."""
 
 _ACCOUNT_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.IGNORECASE)
+_WAKE = "/run/benito-wake"
+"""What a clone has to run first; a machine that has booted by itself hasn't got it."""
 _BRING_IN = (
     f"umask 022; [ -d {HOME} ] || mkdir -p {HOME}; cat > {HOME}/configuration.tar && "
     f'tar -xpf {HOME}/configuration.tar -C / && exec /bin/sh {HOME}/apply first "$1" "$2"'
@@ -185,13 +188,44 @@ def _ending(text: str) -> str:
 
 
 async def configure(agent: GuestAgent, node: str, archive: bytes, timeout: float = 120) -> None:
-    """Bring the configuration into the node and apply it; NodeError when something in it failed."""
+    """Bring the configuration into a machine that has booted and apply it; NodeError when something in it failed."""
     # The time is read last, so that it is as old as the way into the guest is long.
     argv = ["/bin/sh", "-c", _BRING_IN, "benito", token_hex(32), f"{time.time():.3f}"]
-    done = await agent.exec(argv, input=archive, timeout=timeout)
+    _check(await agent.exec(argv, input=archive, timeout=timeout), node)
+
+
+async def wake(
+    agent: GuestAgent, channel: NodeChannel, archive: bytes, uuid: UUID, *, more: bool = False, timeout: float = 30
+) -> int:
+    """Have a clone, which sleeps still, become a machine of its own with this configuration; returns the process's id.
+
+    The node tells by itself when it is up, or what failed: asking the agent would only keep the guest busy. The archive
+    goes through the node's port, where it costs the guest nothing. `more`: whether the machine has a disk that its
+    template hadn't.
+    """
+    await channel.put(archive)
+    fresh = [token_hex(64), f"{time.time():.3f}", str(uuid4()), str(uuid)]
+    return await agent.begin(["perl", _WAKE, *fresh, str(len(archive)), str(int(more))], timeout=timeout)
+
+
+async def asleep(agent: GuestAgent) -> bool:
+    """Whether a machine is a clone that hasn't become itself yet."""
+    return (await agent.exec(["test", "-e", _WAKE])).code == 0
+
+
+def _check(done: ExecResult, node: str) -> None:
     if done.code != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise NodeError(f"{node} could not be configured: {said[-1] if said else f'exit status {done.code}'}")
+
+
+async def prepare_template(agent: GuestAgent, timeout: float) -> None:
+    """Make the booted guest ready to be a template; NodeError, with the reason, when its image can't be one."""
+    script, wake = (files("benito.machines").joinpath(f"inside/{name}").read_text() for name in ("sleep", "wake"))
+    done = await agent.exec(["/bin/sh", "-c", script], input=wake.encode(), timeout=timeout)
+    if done.code != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise NodeError(said[-1] if said else f"its preparation ended with exit status {done.code}")
 
 
 async def read_state(agent: GuestAgent) -> BootState:

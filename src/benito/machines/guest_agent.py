@@ -60,12 +60,7 @@ class GuestAgent:
         """Run a command in the guest as root and wait for its end; its output is held by the agent, 16 MiB at most."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        arguments: dict[str, Any] = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
-        if input:
-            arguments["input-data"] = b64encode(input).decode()
-        if env is not None:
-            arguments["env"] = [f"{name}={value}" for name, value in env.items()]
-        pid = (await self.call("guest-exec", arguments, timeout))["pid"]
+        pid = await self.begin(argv, input=input, env=env, timeout=timeout)
         pause = 0.05
         while True:
             left = deadline - loop.time()
@@ -74,9 +69,24 @@ class GuestAgent:
             # The agent has no event for the end of a command; each question costs the guest some milliseconds.
             await asyncio.sleep(min(pause, left))
             pause = min(pause * 2, 1.0)
-            status = await self.call("guest-exec-status", {"pid": pid}, max(left, 5.0))
-            if status["exited"]:
-                return self._result(argv[0], status)
+            if done := await self.ended(pid, argv[0], max(left, 5.0)):
+                return done
+
+    async def begin(
+        self, argv: Sequence[str], *, input: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 60
+    ) -> int:
+        """Start a command in the guest as root and return its process's id."""
+        arguments: dict[str, Any] = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
+        if input:
+            arguments["input-data"] = b64encode(input).decode()
+        if env is not None:
+            arguments["env"] = [f"{name}={value}" for name, value in env.items()]
+        return int((await self.call("guest-exec", arguments, timeout))["pid"])
+
+    async def ended(self, pid: int, program: str, timeout: float = 60) -> ExecResult | None:
+        """Return what a command that was begun has given; None while it runs. The end is told once."""
+        status = await self.call("guest-exec-status", {"pid": pid}, timeout)
+        return self._result(program, status) if status["exited"] else None
 
     def _result(self, program: str, status: Mapping[str, Any]) -> ExecResult:
         if status.get("out-truncated") or status.get("err-truncated"):

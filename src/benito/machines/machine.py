@@ -17,6 +17,7 @@ from benito.machines.guest_agent import GuestAgent
 from benito.machines.monitor import Monitor
 from benito.machines.node_channel import Booted, NodeChannel, NodeEvent
 from benito.machines.overlay import create_overlay
+from benito.machines.template import Template
 from benito.plan.model import Machine
 
 Spawn = Callable[[list[str]], Awaitable[None]]
@@ -37,33 +38,59 @@ class Qemu:
         *,
         uuid: UUID,
         netdev: Callable[[str], str] = qemu.tap,
+        template: Template | None = None,
     ) -> None:
         self.machine = machine
+        self.uuid = uuid
+        self.template = template
         self.image = image
         self.paths = paths
         self.monitor = Monitor(paths.monitor, machine.node)
         self.agent = GuestAgent(paths.agent, machine.node)
         self.channel = NodeChannel(paths.node)
-        self._command = qemu.command(machine, image, paths, accelerator, uuid=uuid, netdev=netdev)
+        self._accelerator = accelerator
+        self._netdev = netdev
 
-    @property
-    def command(self) -> list[str]:
-        """QEMU's command line."""
-        return list(self._command)
+    def command(self, memory: Path | None = None) -> list[str]:
+        """QEMU's command line; with a template's memory, that of a clone."""
+        return qemu.command(
+            self.machine,
+            self.image,
+            self.paths,
+            self._accelerator,
+            uuid=self.uuid,
+            netdev=self._netdev,
+            memory=memory,
+        )
 
-    async def start(self, spawn: Spawn, *, uid: int | None = None, timeout: float = 30) -> None:
-        """Make the disk if there is none, spawn QEMU and connect to it.
+    async def start(self, spawn: Spawn, *, uid: int | None = None, timeout: float = 30) -> bool:
+        """Make the disk if there is none, spawn QEMU and connect to it; returns whether the machine is a clone.
 
-        With `uid` the machine's files are given to that user, as whom `spawn` is to run QEMU.
+        With a template and no disk yet it is, and goes on from the template's moment; a disk that has been written to
+        doesn't fit that moment any more. With `uid` the machine's files are given to that user, as whom `spawn` is to
+        run QEMU.
         """
+        clone = self.template is not None and not self.paths.disk.exists()
         self._prepare(uid)
-        await spawn(self.command)
+        await spawn(self.command(self.template.memory if self.template and clone else None))
         await self.adopt(timeout)
+        if self.template and clone:
+            with self.template.state.open("rb") as state:
+                await self.monitor.load(state.fileno())
+        return clone
 
     async def adopt(self, timeout: float = 10) -> None:
         """Connect to the machine, which runs already."""
         await self.monitor.connect(timeout)
         await self.channel.connect(timeout)
+
+    async def wake(self, archive: bytes, timeout: float = 30) -> int:
+        """Have a clone that has just been started become the node of this configuration; the node tells when it is.
+
+        Returns the id of the process in the guest that does it.
+        """
+        more = self.machine.software is not None
+        return await guest.wake(self.agent, self.channel, archive, self.uuid, more=more, timeout=timeout)
 
     async def configure(self, archive: bytes, timeout: float = 300) -> None:
         """Wait for the guest agent's first answer, bring the configuration in and apply it."""
@@ -122,10 +149,15 @@ class Qemu:
         for path in _sockets(self.paths):
             path.unlink(missing_ok=True)
         if not self.paths.disk.exists():
-            create_overlay(self.paths.disk, self.image.disk.resolve(), self.machine.disk_mib)
+            # A template's disk goes by its digest, the same name in every sandbox; an image's folder may be a link.
+            below = self.template.disk if self.template else self.image.disk.resolve()
+            create_overlay(self.paths.disk, below, self.machine.disk_mib)
         if uid is None:
             return
-        if hidden := unreachable([self.image.disk, self.image.kernel, self.image.initrd, self.paths.disk], uid):
+        files = [self.image.disk, self.image.kernel, self.image.initrd, self.paths.disk]
+        if self.template:
+            files += [self.template.disk, self.template.memory]
+        if hidden := unreachable(files, uid):
             raise HostError(f"machines can't reach {hidden}", hint=f"chmod o+x {hidden}")
         for path in (self.paths.folder, self.paths.sockets, *self.paths.folder.iterdir()):
             os.chown(path, uid, uid, follow_symlinks=False)

@@ -16,6 +16,8 @@ from benito.errors import NodeError
 from benito.machines.sockets import connect_socket
 
 _CALL_TIMEOUT = 30.0
+_STEP = 0.005
+"""Seconds between two looks at how far a migration is: tens of milliseconds in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,33 @@ class Monitor:
             raise NodeError(f"{self._node}: QEMU refused {command}: {error.error_class}: {error}") from error
         except (StateError, EOFError, OSError, TimeoutError) as error:
             raise NodeError(f"{self._node}: QEMU is gone or does not answer {command}") from error
+
+    async def hand_over(self, name: str, file: int) -> None:
+        """Give QEMU an open file by its descriptor; as `fd:NAME` it is the end of a migration, once."""
+        self._connected().send_fd_scm(file)
+        await self.execute("getfd", {"fdname": name})
+
+    async def save(self, file: int) -> None:
+        """Stop the machine and write its devices' state; shared memory is in its own file already."""
+        await self.execute("stop")
+        await self._migrate("migrate", file)
+        while (state := (await self.execute("query-migrate")).get("status")) != "completed":
+            if state in ("failed", "cancelled"):
+                raise NodeError(f"{self._node}: its state could not be saved")
+            await asyncio.sleep(_STEP)
+
+    async def load(self, file: int) -> None:
+        """Have a machine that waits for a state take it from there, and go on."""
+        await self._migrate("migrate-incoming", file)
+        while await self.status() == "inmigrate":
+            await asyncio.sleep(_STEP)
+        await self.execute("cont")
+
+    async def _migrate(self, command: str, file: int) -> None:
+        capability = {"capability": "x-ignore-shared", "state": True}
+        await self.execute("migrate-set-capabilities", {"capabilities": [capability]})
+        await self.hand_over("state", file)
+        await self.execute(command, {"uri": "fd:state"})
 
     async def status(self) -> str:
         """Return the run state: `running`, `paused`, `shutdown`, `inmigrate`, ..."""

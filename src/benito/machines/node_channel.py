@@ -28,7 +28,16 @@ class StartExit:
     code: int
 
 
-NodeEvent = Booted | StartExit
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The node couldn't be made what its configuration says."""
+
+    reason: str
+
+
+NodeEvent = Booted | StartExit | Failed
+
+LONGEST_REASON = 400
 
 
 def parse(line: str) -> NodeEvent | None:
@@ -38,6 +47,8 @@ def parse(line: str) -> NodeEvent | None:
             return Booted(boot_id)
         case ["start-exit", code] if code.isascii() and code.isdigit() and len(code) <= 3:
             return StartExit(int(code))
+        case ["failed", *_]:
+            return Failed(line.partition(" ")[2].strip()[:LONGEST_REASON])
     return None
 
 
@@ -67,6 +78,13 @@ class NodeChannel:
                     await asyncio.sleep(PAUSE_S)
         except (ConnectionError, ValueError):
             return
+
+    async def put(self, data: bytes) -> None:
+        """Leave data for the node to take from its end of the port; it waits there as long as need be."""
+        if self._streams is None:
+            await self.connect()
+        assert self._streams is not None
+        self._streams[1].write(data)
 
     async def close(self) -> None:
         """Let go of the port."""

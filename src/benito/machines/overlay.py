@@ -24,12 +24,23 @@ def virtual_size(disk: Path) -> int:
     return int(struct.unpack_from(">Q", head, 24)[0])
 
 
-def create_overlay(path: Path, backing: Path, size_mib: int = 0) -> None:
-    """Make an empty overlay of `backing` (qcow2, absolute path), of the same size unless `size_mib` is larger.
+def backing_file(disk: Path) -> str | None:
+    """Return the name of the disk that a qcow2 file is an overlay of, as written in it; None when it has none."""
+    with disk.open("rb") as file:
+        head = file.read(32)
+        if len(head) < 32 or head[:4] != _MAGIC:
+            return None
+        place, length = struct.unpack_from(">QI", head, 8)
+        file.seek(place)
+        return file.read(length).decode(errors="surrogateescape") if place else None
 
-    Replaces what is there.
+
+def create_overlay(path: Path, backing: Path, size_mib: int = 0) -> None:
+    """Make an empty overlay of `backing` (qcow2), of the same size unless `size_mib` is larger.
+
+    Replaces what is there. A `backing` that isn't absolute is meant from the overlay's own folder.
     """
-    size = max(virtual_size(backing), size_mib << 20)
+    size = max(virtual_size(path.parent / backing), size_mib << 20)
     # One table entry names a cluster of 8-byte entries, each naming a cluster of data.
     tables = -(-size // (_CLUSTER * (_CLUSTER // 8)))
     table_clusters = -(-tables * 8 // _CLUSTER)

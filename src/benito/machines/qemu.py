@@ -80,6 +80,21 @@ def tap(name: str) -> str:
     return f"tap,ifname={name},script=no,downscript=no,vhost=off"
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a machine consists of before it becomes some node's: all that its template must have alike."""
+
+    memory_mib: int
+    cpus: int
+    interfaces: int
+    accelerator: Accelerator
+
+
+def body(machine: Machine, accelerator: Accelerator) -> Body:
+    """Return what a machine needs its template to be."""
+    return Body(machine.memory_mib, machine.cpus, len(machine.nics) + 1, accelerator)
+
+
 def command(
     machine: Machine,
     image: Image,
@@ -88,34 +103,60 @@ def command(
     *,
     uuid: UUID,
     netdev: Callable[[str], str] = tap,
+    memory: Path | None = None,
 ) -> list[str]:
     """Return the command that runs a machine; it stays in the foreground and ends when the guest powers off.
 
-    `netdev` gives the backend of an interface by its name. CapacityError when there are more than MAX_INTERFACES.
+    `netdev` gives the backend of an interface by its name. With `memory`, a template's, the machine waits for that
+    template's state instead of booting; what it writes to its memory stays its own. CapacityError when there are more
+    than MAX_INTERFACES.
     """
+    own = f" systemd.machine_id={uuid.hex}"
+    return [
+        *_body(machine.node, body(machine, accelerator), image, paths, own, memory, share=False),
+        *("-uuid", str(uuid)),
+        # No template has this disk: a clone's kernel finds it when it looks at its PCI bus again.
+        *_software(machine, paths),
+        *_network(machine, netdev),
+        *([] if memory is None else ["-incoming", "defer"]),
+    ]
+
+
+def template_command(body: Body, image: Image, paths: Paths, memory: Path) -> list[str]:
+    """Return the command of a machine that becomes a template, its memory being that file."""
+    return [*_body("template", body, image, paths, "", memory, share=True), *_cards(body.interfaces)]
+
+
+def _body(
+    name: str, body: Body, image: Image, paths: Paths, arguments: str, memory: Path | None, *, share: bool
+) -> list[str]:
+    backend = "" if memory is None else ",memory-backend=ram"
     return [
         QEMU,
-        *("-name", f"{_quoted(machine.node)},debug-threads=on"),
+        *("-name", f"{_quoted(name)},debug-threads=on"),
         "-nodefaults",
         "-no-user-config",
         *("-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
-        *("-machine", "pc,usb=off,vmport=off,smm=off,graphics=off"),
-        *("-accel", _accelerator(accelerator)),
-        *("-cpu", cpu_model(accelerator)),
-        *("-smp", str(machine.cpus)),
-        *("-m", str(machine.memory_mib)),
-        *("-uuid", str(uuid)),
+        *("-machine", f"pc,usb=off,vmport=off,smm=off,graphics=off{backend}"),
+        *("-accel", _accelerator(body.accelerator)),
+        *("-cpu", cpu_model(body.accelerator)),
+        *("-smp", str(body.cpus)),
+        *("-m", str(body.memory_mib)),
+        *([] if memory is None else _memory(body.memory_mib, memory, share)),
         *("-rtc", "base=utc"),
         *("-kernel", str(image.kernel)),
         *("-initrd", str(image.initrd)),
-        *("-append", f"{image.info.kernel_arguments} systemd.machine_id={uuid.hex}"),
+        *("-append", f"{image.info.kernel_arguments}{arguments}"),
         *_console(paths),
         *_monitor(paths),
         *_devices(paths),
-        *_software(machine, paths),
-        *_network(machine, netdev),
     ]
+
+
+def _memory(size_mib: int, file: Path, share: bool) -> list[str]:
+    backend = f"memory-backend-file,id=ram,size={size_mib}M,mem-path={_quoted(file)},share={'on' if share else 'off'}"
+    return ["-object", backend]
 
 
 def _accelerator(accelerator: Accelerator) -> str:
@@ -187,9 +228,17 @@ def _network(machine: Machine, netdev: Callable[[str], str]) -> list[str]:
         )
     words = []
     for number, (name, mac, large_frames) in enumerate(interfaces):
-        slot, function = _FIRST_NIC_SLOT + number // 8, number % 8
-        device = f"virtio-net-pci,id=nic{number},netdev=net{number},mac={mac},romfile="
-        place = f"addr={slot:02x}.{function:x},multifunction=on"
         features = "" if large_frames else "".join(f",{feature}=off" for feature in _WHOLE_FRAMES)
-        words += ["-netdev", f"{netdev(name)},id=net{number}", "-device", f"{device},{place}{features}"]
+        words += ["-netdev", f"{netdev(name)},id=net{number}"]
+        words += ["-device", f"{_card(number)},netdev=net{number},mac={mac}{features}"]
     return words
+
+
+def _cards(count: int) -> list[str]:
+    """Return network cards that lead nowhere; a clone's in their place may have any address and features."""
+    return [word for number in range(count) for word in ("-device", _card(number))]
+
+
+def _card(number: int) -> str:
+    slot, function = _FIRST_NIC_SLOT + number // 8, number % 8
+    return f"virtio-net-pci,id=nic{number},romfile=,addr={slot:02x}.{function:x},multifunction=on"

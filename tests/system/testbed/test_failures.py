@@ -37,7 +37,7 @@ def wait_for(process: subprocess.Popen[str], words: str) -> None:
     raise AssertionError(f"ended before it said {words!r}")
 
 
-MOMENTS = ["reading and placing", "making", "starting 2 machines", "a: booting"]
+MOMENTS = ["reading and placing", "making", "starting 2 machines", "a: waking"]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
