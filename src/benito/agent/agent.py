@@ -70,6 +70,8 @@ class Agent:
             spawner=self.spawner,
             tell=self._tell,
             light=LIGHT,
+            templates=RUNTIME / "templates",
+            memory=RUNTIME / "experiment" / "memory",
         )
         self.kinds = Kinds(self.around)
         self.memory = Memory()

@@ -143,6 +143,9 @@ class ContainerDriver:
     def events(self) -> AsyncIterator[Event]:
         return self._container.events()
 
+    def another_way(self) -> str | None:
+        return None
+
     async def state(self) -> guest.BootState:
         return await asyncio.to_thread(self._container.state)
 

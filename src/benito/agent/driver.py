@@ -48,6 +48,11 @@ class Surroundings:
     light: Path
     """What nodes that share the host's kernel need while the sandbox lasts, in memory."""
 
+    templates: Path
+    """What machines are cloned from."""
+    memory: Path
+    """Copies of their memories."""
+
     @property
     def sockets(self) -> Path:
         """Where each machine has its sockets."""
@@ -104,7 +109,10 @@ class Driver(Protocol):
         """See the running machine through until it is up with this configuration; `told` hears of its phases."""
 
     def events(self) -> AsyncIterator[Event]:
-        """Yield what happens in the machine."""
+        """Yield what happens in the machine; to be heard while it settles."""
+
+    def another_way(self) -> str | None:
+        """Return why a machine whose process has just ended is to be started once more, another way; else None."""
 
     async def state(self) -> guest.BootState:
         """Return what the node has reported since it came up, in case nobody listened."""
@@ -134,3 +142,11 @@ def node_of(job: str) -> str | None:
     """Return whose process a job of the init is; None for other jobs."""
     kind, _, node = job.partition(" ")
     return node if kind == "machine" else None
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of what a process has said; empty when it said nothing."""
+    try:
+        return log.read_text(errors="replace").strip().rpartition("\n")[2]
+    except OSError:
+        return ""

@@ -9,19 +9,36 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from benito.agent.cgroup import Limits
-from benito.agent.driver import HARD_OVERHEAD_MIB, Event, Options, Restarted, Settlement, Surroundings, job_of
+from benito.agent.driver import (
+    HARD_OVERHEAD_MIB,
+    Event,
+    Options,
+    Restarted,
+    Settlement,
+    Surroundings,
+    job_of,
+    last_line,
+)
 from benito.errors import NodeError
 from benito.images.catalog import Image
 from benito.machines import guest
 from benito.machines.guest_agent import ExecResult
 from benito.machines.machine import Qemu
+from benito.machines.node_channel import Booted, Failed
 from benito.machines.qemu import QEMU_UID, Paths
+from benito.machines.template import Template
 from benito.plan import model
 
 STOP_S = 30.0
 """How long a guest may take to power off before its process is ended."""
 PATIENCE_S = 240.0
 """How long a guest may take to its first answer before its machine is reset, once."""
+ANSWER_S = 60.0
+"""How long a clone may take to its first answer before it is started without its template."""
+END_S = 20.0
+"""How long the end of a clone's process may take to be heard of."""
+SILENT_S = 15.0
+"""After how long without a word from a waking clone its guest agent is asked."""
 KVM = Path("/dev/kvm")
 
 
@@ -37,7 +54,13 @@ class QemuDriver:
         self._group = around.group.child(f"m-{machine.control.name}")
         paths = Paths(around.nodes / machine.node, around.sockets / machine.node)
         uuid = guest.machine_uuid(experiment, machine.node)
-        self._qemu = Qemu(machine, image, paths, options.accelerator, uuid=uuid)
+        folder = around.templates / machine.template
+        template = Template(folder, around.memory) if machine.template else None
+        self._qemu = Qemu(machine, image, paths, options.accelerator, uuid=uuid, template=template)
+        self._clone: bool | None = None
+        """Whether it is a clone that isn't itself yet; None: somebody else has started it."""
+        self._failure = ""
+        self._told: asyncio.Future[Booted | Failed] = asyncio.get_running_loop().create_future()
 
     @property
     def job(self) -> str:
@@ -50,7 +73,14 @@ class QemuDriver:
     async def start(self, settlement: Settlement) -> None:
         limits = Limits(memory_mib=self._machine.memory_mib + HARD_OVERHEAD_MIB["qemu"])
         await asyncio.to_thread(self._group.create, limits)
-        await self._qemu.start(self._spawn, uid=QEMU_UID)
+        self._told = asyncio.get_running_loop().create_future()
+        self._clone = self._qemu.will_be_clone
+        try:
+            await self._qemu.start(self._spawn, uid=QEMU_UID)
+        except NodeError as error:
+            if self._clone:
+                await self._give_up(error.message)
+            raise
 
     async def _spawn(self, argv: list[str]) -> None:
         groups = [KVM.stat().st_gid] if self._options.accelerator == "kvm" else []
@@ -69,6 +99,64 @@ class QemuDriver:
         await self._qemu.adopt()
 
     async def settle(self, settlement: Settlement, told: Callable[[str], None]) -> None:
+        if self._clone is None and self._machine.template:
+            self._clone = await self._is_asleep()
+        if self._clone:
+            told("waking")
+            await self._wake(settlement)
+        else:
+            await self._see_booted(settlement, told)
+
+    async def _wake(self, settlement: Settlement) -> None:
+        """Make the clone the node; what it tells then is heard by `events`."""
+        deadline = asyncio.get_running_loop().time() + self._options.boot_deadline_s
+        try:
+            process = await self._qemu.wake(settlement.archive(self._machine), ANSWER_S)
+            said = await self._hear_told(process, deadline)
+        except NodeError as error:
+            await self._give_up(error.message)
+            raise
+        self._clone = False
+        if isinstance(said, Failed):
+            raise NodeError(f"{self._machine.node} could not be configured: {said.reason}")
+
+    async def _hear_told(self, process: int, deadline: float) -> Booted | Failed:
+        """Wait for the node's own word; when it is silent for long, look at what became of the process in it."""
+        while True:
+            done, _ = await asyncio.wait({self._told}, timeout=SILENT_S)
+            if done:
+                return self._told.result()
+            ended = await self._qemu.agent.ended(process, "wake", ANSWER_S)
+            if ended is not None and ended.code:
+                said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+                return Failed(said or f"exit status {ended.code}")
+            if asyncio.get_running_loop().time() > deadline:
+                raise NodeError(f"{self._machine.node} was not up {self._options.boot_deadline_s:g} s after it woke")
+
+    async def _give_up(self, reason: str) -> None:
+        """End a clone that doesn't wake, so that it is started the other way."""
+        self._failure = reason
+        await self._qemu.stop(0)
+        # The end of its process is heard by whoever watches the machine, and cancels this.
+        await asyncio.sleep(END_S)
+
+    async def _is_asleep(self) -> bool:
+        """Whether a machine that a former agent has started is a clone that isn't itself yet."""
+        if await self._qemu.monitor.status() == "paused":
+            await self._qemu.monitor.resume()
+        await self._qemu.agent.wait_ready(self._options.boot_deadline_s)
+        return await guest.asleep(self._qemu.agent)
+
+    def another_way(self) -> str | None:
+        """A clone that ends before it is itself is started once more without its template."""
+        if not self._clone:
+            return None
+        self._clone = False
+        reason = self._failure or last_line(self.log) or "its template's state could not be loaded"
+        self._qemu.forget_template()
+        return reason
+
+    async def _see_booted(self, settlement: Settlement, told: Callable[[str], None]) -> None:
         deadline = self._options.boot_deadline_s
         told("booting")
         try:
@@ -89,6 +177,8 @@ class QemuDriver:
 
         async def hear_node() -> None:
             async for event in self._qemu.channel.events():
+                if isinstance(event, Booted | Failed) and not self._told.done():
+                    self._told.set_result(event)
                 queue.put_nowait(event)
 
         async def hear_monitor() -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 
-from benito.agent.driver import Driver, Restarted, Settlement, Surroundings, node_of
+from benito.agent.driver import Driver, Restarted, Settlement, Surroundings, last_line, node_of
 from benito.agent.spawner import Spawner
 from benito.errors import BenitoError, NodeError
 from benito.machines.guest_agent import ExecResult
@@ -46,6 +46,7 @@ class Runner:
         self._ended = asyncio.Event()
         self._configured = False
         self._resetting = False
+        self._settlement: Settlement | None = None
 
     @property
     def status(self) -> Status:
@@ -98,12 +99,17 @@ class Runner:
 
     async def _start(self, settlement: Settlement) -> None:
         began = time.monotonic()
+        self._settlement = settlement
         self._ended.clear()
         self._configured = False
         self._phase("starting", began)
         await self.driver.start(settlement)
         self._set("running", None)
         await self._settle(settlement, began)
+
+    async def _start_again(self, settlement: Settlement) -> None:
+        await self.driver.close()
+        await self._start(settlement)
 
     async def _resume(self, settlement: Settlement) -> None:
         await self.driver.adopt()
@@ -140,6 +146,12 @@ class Runner:
 
     def ended(self, code: int) -> None:
         """The machine's process is gone; the init says so."""
+        if self._settlement is not None and (reason := self.driver.another_way()):
+            self.around.tell({"node": self.machine.node, "notice": f"{self.machine.node} boots instead: {reason}"})
+            for task in list(self._tasks):
+                task.cancel()
+            self._spawn_task(self._start_again(self._settlement))
+            return
         self._ended.set()
         for task in list(self._tasks):
             task.cancel()
@@ -147,8 +159,7 @@ class Runner:
         if self._resetting:
             return
         if code:
-            with contextlib.suppress(OSError):
-                self._last_words(self.driver.log.read_text(errors="replace").strip().rpartition("\n")[2])
+            self._last_words(last_line(self.driver.log))
         self._set("dead", code)
 
     def _last_words(self, words: str) -> None:

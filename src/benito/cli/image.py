@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benito.cli import template
 from benito.cli.common import json_option
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ def command() -> None:
 
     A node's image is chosen by its file (tb-set-node-os, osid), else by --default-os, else it is debian-12.
     """
+
+
+command.add_command(template.list_templates)
+command.add_command(template.remove_template)
 
 
 @command.command("list")

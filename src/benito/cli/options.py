@@ -22,6 +22,14 @@ ignore_option = click.option(
 )
 
 
+cold_option = click.option(
+    "--cold/--warm",
+    "cold",
+    default=None,
+    help="Boot each machine, or clone it from one that has booted (the default; kept for later swap-ins).",
+)
+
+
 def making_options(command: F) -> F:
     """What `create` and `up` have in common."""
     for decorate in reversed(
@@ -37,6 +45,7 @@ def making_options(command: F) -> F:
             click.option("--addressing", type=click.Choice(["benito", "emulab"]), default="benito", show_default=True),
             click.option("--shaping", type=click.Choice(["auto", "netem", "userspace"]), default="auto"),
             click.option("--accelerator", type=click.Choice(["auto", "kvm", "tcg"]), default="auto"),
+            cold_option,
             click.option("--no-internet", is_flag=True, help="Shut the nodes' way out."),
             ignore_option,
             click.option(
@@ -116,4 +125,5 @@ def settings(bed: Testbed, file: Path, told: dict[str, Any], embedding: Embeddin
         image=told["image"],
         members=members,
         ignore_missing_software=told["ignore_missing_software"],
+        cold=bool(told["cold"]),
     )

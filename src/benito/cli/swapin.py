@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from benito.cli.common import experiment_arguments, json_option
-from benito.cli.options import ignore_option
+from benito.cli.options import cold_option, ignore_option
 
 
 @click.command("swapin")
 @experiment_arguments
 @click.option("--linktest", is_flag=True, help="Measure the links afterwards.")
 @ignore_option
+@cold_option
 @json_option
 def command(
     experiment: str | None,
@@ -19,6 +20,7 @@ def command(
     eid: str | None,
     linktest: bool,
     ignore_missing_software: bool,
+    cold: bool | None,
     as_json: bool,
 ) -> None:
     """Give an experiment its machines and links.
@@ -38,6 +40,8 @@ def command(
     record = bed.record(name)
     if ignore_missing_software:
         bed.ignore_missing_software(name)
+    if cold is not None:
+        bed.boot_cold(name, cold)
     if record.state is State.SWAPPED:
         say("machines go on with kept disks" if record.kept else "machines start fresh (swapout --keep keeps disks)")
     with progress() as shown:

@@ -37,6 +37,8 @@ def command(file: Path, pid: str | None, eid: str | None, no_linktest: bool, as_
         say(f"{experiment} is created")
     elif told["ignore_missing_software"]:
         bed.ignore_missing_software(experiment)
+    if told["cold"] is not None:
+        bed.boot_cold(experiment, told["cold"])
     with progress() as shown:
         swap_in(bed, experiment, shown)
     report(bed, experiment, linktest=not no_linktest, as_json=as_json)

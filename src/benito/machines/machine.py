@@ -16,7 +16,7 @@ from benito.machines.accelerator import Accelerator
 from benito.machines.guest_agent import GuestAgent
 from benito.machines.monitor import Monitor
 from benito.machines.node_channel import Booted, NodeChannel, NodeEvent
-from benito.machines.overlay import create_overlay
+from benito.machines.overlay import create_overlay, virtual_size
 from benito.machines.template import Template
 from benito.plan.model import Machine
 
@@ -70,14 +70,26 @@ class Qemu:
         doesn't fit that moment any more. With `uid` the machine's files are given to that user, as whom `spawn` is to
         run QEMU.
         """
-        clone = self.template is not None and not self.paths.disk.exists()
+        clone = self.template if self.will_be_clone else None
         self._prepare(uid)
-        await spawn(self.command(self.template.memory if self.template and clone else None))
+        await spawn(self.command(clone.memory if clone else None))
         await self.adopt(timeout)
-        if self.template and clone:
-            with self.template.state.open("rb") as state:
+        if clone:
+            with clone.state.open("rb") as state:
                 await self.monitor.load(state.fileno())
-        return clone
+            if self.machine.disk_mib:
+                await self.monitor.tell_disk_size("disk", virtual_size(self.paths.disk))
+        return clone is not None
+
+    @property
+    def will_be_clone(self) -> bool:
+        """Whether `start` would make it a clone."""
+        return self.template is not None and not self.paths.disk.exists()
+
+    def forget_template(self) -> None:
+        """Have the next start boot the machine, on a fresh disk; for a clone that never came to itself."""
+        self.template = None
+        self.paths.disk.unlink(missing_ok=True)
 
     async def adopt(self, timeout: float = 10) -> None:
         """Connect to the machine, which runs already."""

@@ -77,6 +77,14 @@ class Monitor:
         await self._migrate("migrate-incoming", file)
         while await self.status() == "inmigrate":
             await asyncio.sleep(_STEP)
+        await self.resume()
+
+    async def tell_disk_size(self, node: str, size: int) -> None:
+        """Have the guest hear how large a disk is: it may have seen it smaller."""
+        await self.execute("block_resize", {"node-name": node, "size": size})
+
+    async def resume(self) -> None:
+        """Have a machine that is stopped go on."""
         await self.execute("cont")
 
     async def _migrate(self, command: str, file: int) -> None:

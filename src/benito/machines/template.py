@@ -21,12 +21,12 @@ import msgspec
 from benito.errors import HostError
 from benito.images.catalog import Image
 from benito.machines import qemu
-from benito.machines.accelerator import qemu_version
+from benito.machines.accelerator import QEMU, Accelerator, qemu_version
 
 MEMORY, STATE, DISK, RECORD, USED = "memory", "state", "disk.qcow2", "template.json", "used"
 FORMAT = 1
 """Counts changes in how templates are made and clones woken that the digest doesn't see by itself."""
-_DIGITS = 20
+DIGITS = 20
 _INSIDE = ("inside/sleep", "inside/wake")
 
 
@@ -38,12 +38,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     image_digest: str
     memory_mib: int
     cpus: int
+    interfaces: int
     accelerator: str
-    qemu: str
+    emulator: str
     created: float
     """Since 1970."""
     seconds: float
     """How long making it took."""
+
+    @property
+    def body(self) -> qemu.Body:
+        """What its clones consist of."""
+        accelerator: Accelerator = "kvm" if self.accelerator == "kvm" else "tcg"
+        return qemu.Body(self.memory_mib, self.cpus, self.interfaces, accelerator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,9 @@ class Template:
     """A template's folder."""
 
     folder: Path
+    copies: Path | None = None
+    """Where copies of memories lie that clones may open: QEMU before 8.2 opens for writing what it maps privately, and
+    whoever broke out of a machine must not reach into the clones of other experiments."""
 
     @property
     def digest(self) -> str:
@@ -59,7 +69,7 @@ class Template:
     @property
     def memory(self) -> Path:
         """The guest's memory, a file of its size with holes."""
-        return self.folder / MEMORY
+        return self.folder / MEMORY if self.copies is None else self.copies / self.digest
 
     @property
     def state(self) -> Path:
@@ -112,25 +122,25 @@ def digest(body: qemu.Body, image: Image) -> str:
         FORMAT,
         image.info.digest,
         qemu.template_command(body, placeless, qemu.Paths(nowhere, nowhere), nowhere),
-        *_emulator(),
-        _processor() if body.accelerator == "kvm" else "",
+        *emulator(),
+        processor() if body.accelerator == "kvm" else "",
         *(files("benito.machines").joinpath(name).read_text() for name in _INSIDE),
     )
-    return sha256(json.dumps(parts).encode()).hexdigest()[:_DIGITS]
+    return sha256(json.dumps(parts).encode()).hexdigest()[:DIGITS]
 
 
 @cache
-def _emulator() -> tuple[str, ...]:
+def emulator() -> tuple[str, ...]:
     """What tells this QEMU from the one before an update: its version, its size and age."""
-    program = shutil.which(qemu.QEMU)
+    program = shutil.which(QEMU)
     if program is None:
-        raise HostError(f"{qemu.QEMU} is missing on this host", hint="apt-get install qemu-system-x86")
+        raise HostError(f"{QEMU} is missing on this host", hint="apt-get install qemu-system-x86")
     status = Path(program).resolve().stat()
     return (qemu_version(), str(status.st_size), str(status.st_mtime_ns))
 
 
 @cache
-def _processor() -> str:
+def processor() -> str:
     """What a guest run by the processor itself depends on: the processor, its features, and the kernel's KVM."""
     wanted = ("model name", "flags", "microcode")
     text = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]

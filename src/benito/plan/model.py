@@ -198,6 +198,8 @@ class Machine:
     software: Software | None = None
     disk_mib: int = 0
     """Size of its disk, which its root file system fills; 0: as large as its image's."""
+    template: str = ""
+    """Digest of the template that a virtual machine without a disk yet is cloned from; empty: it boots."""
 
 
 @dataclass(frozen=True, slots=True)

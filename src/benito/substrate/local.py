@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benito.agent import cgroup, spawner
@@ -42,12 +42,12 @@ def host_facts(disk: Path) -> Host:
 
 
 class LocalSubstrate:
-    """Gives pnodes of one experiment on this machine."""
+    """Gives pnodes of one experiment on this machine; each sees the folders `shared` under these names."""
 
-    def __init__(self, *, runtime: Path, folder: Path, images: Path, cgroup: str, hub: Hub) -> None:
+    def __init__(self, *, runtime: Path, folder: Path, shared: Mapping[str, Path], cgroup: str, hub: Hub) -> None:
         self.runtime = runtime
         self.folder = folder
-        self.images = images
+        self.shared = shared
         self.group = Group(cgroup)
         self.hub = hub
 
@@ -87,7 +87,7 @@ class LocalSubstrate:
         pnode.runtime.mkdir(mode=0o711, parents=True)
         logs = self.folder / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        binds = {"pnode": pnode.runtime, "experiment": self.folder, "images": self.images}
+        binds = {"pnode": pnode.runtime, "experiment": self.folder, **self.shared}
         pid = start_init(
             name=request.pnode,
             socket=INSIDE / "pnode" / "init.sock",

@@ -76,6 +76,11 @@ class Home:
         return self.root / "images"
 
     @property
+    def templates(self) -> Path:
+        """What machines are clones of."""
+        return self.root / "templates"
+
+    @property
     def keys(self) -> Path:
         return self.root / "keys"
 
@@ -130,6 +135,11 @@ class Place:
     @property
     def nodes(self) -> Path:
         return self.folder / "nodes"
+
+    @property
+    def memory(self) -> Path:
+        """The experiment's own copies of its templates' memories."""
+        return self.folder / "memory"
 
     @property
     def software(self) -> Path:

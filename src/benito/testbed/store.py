@@ -72,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How nodes are placed, apart from `packing`, which is the one above."""
     ignore_missing_software: bool = False
     """Whether nodes start without what the file wants on them and can't be had."""
+    cold: bool = False
+    """Whether machines boot instead of being cloned."""
 
     @property
     def placing(self) -> EmbeddingOptions:

@@ -9,6 +9,7 @@ import contextlib
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Interface
 
 from benito import run
@@ -20,10 +21,10 @@ from benito.network.hub import Hub, HubPlan
 from benito.plan import model
 from benito.substrate.base import PnodeRequest
 from benito.substrate.local import AGENT_MEMORY_MIB, LocalSubstrate
-from benito.testbed import access, gateway, names, reservations
+from benito.testbed import access, gateway, names, reservations, templates
 from benito.testbed.home import ExperimentId, Place
 from benito.testbed.keeping import Request, ask_keeper, await_booted, start_keeper
-from benito.testbed.preparing import node_records, prepare, write, written
+from benito.testbed.preparing import Prepared, node_records, prepare, write, written
 from benito.testbed.progress import Progress, Silence
 from benito.testbed.reservations import Lease
 from benito.testbed.store import ExperimentRecord, State
@@ -82,6 +83,15 @@ def _activate(bed: Testbed, place: Place, record: ExperimentRecord, progress: Pr
         shutil.rmtree(place.nodes, ignore_errors=True)
     progress.step("reading and placing")
     prepared = prepare(bed, place, record, incarnation, progress)
+    with contextlib.ExitStack() as held:
+        # A kept disk has been written to: no template's memory fits it any more.
+        if not record.settings.cold and not record.kept:
+            plans = templates.provide(bed, place, record.settings, prepared.plans, progress, held)
+            prepared = replace(prepared, plans=plans)
+        _start(bed, place, record, prepared, progress)
+
+
+def _start(bed: Testbed, place: Place, record: ExperimentRecord, prepared: Prepared, progress: Progress) -> None:
     write(place, prepared)
     bed.store.set_nodes(record.id, node_records(prepared))
     progress.step(f"making {len(prepared.plans)} pnodes and their network")
@@ -132,8 +142,13 @@ def build(bed: Testbed, place: Place, record: ExperimentRecord, plans: Sequence[
             tcp=(DNS_PORT, PROXY_PORT, NFS_PORT),
         )
     )
+    bed.home.templates.mkdir(mode=0o755, parents=True, exist_ok=True)
     substrate = LocalSubstrate(
-        runtime=place.runtime, folder=place.folder, images=bed.home.images, cgroup=place.cgroup, hub=hub
+        runtime=place.runtime,
+        folder=place.folder,
+        shared={"images": bed.home.images, "templates": bed.home.templates},
+        cgroup=place.cgroup,
+        hub=hub,
     )
     gateway.start_gateway(place, bed.home, record.settings, bed.config, plans, lease)
     for pnode_plan in plans:

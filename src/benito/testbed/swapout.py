@@ -94,7 +94,8 @@ def remove_disks(place: Place) -> None:
             shutil.rmtree(file, ignore_errors=True)
         elif file.suffix != ".log":
             file.unlink(missing_ok=True)
-    shutil.rmtree(place.software, ignore_errors=True)
+    for folder in (place.software, place.memory):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _hub(place: Place) -> Hub:

@@ -14,7 +14,7 @@ from pathlib import Path
 from benito.agent.cgroup import Group
 from benito.errors import BusyError
 from benito.network import hub
-from benito.testbed import names, reservations
+from benito.testbed import names, reservations, templates
 from benito.testbed.home import RUNTIME, ExperimentId, Place
 from benito.testbed.reservations import Lease
 from benito.testbed.store import State
@@ -34,7 +34,9 @@ class Finding:
 
 def sweep(bed: Testbed, *, dry_run: bool = False) -> list[Finding]:
     """Put right every experiment of this home and remove what belongs to none; with `dry_run` only tell."""
-    return [*_experiments(bed, dry_run), *_orphans(bed, dry_run)]
+    done = "would be removed" if dry_run else "removed"
+    made = (Finding(what, done) for what in templates.sweep(bed.home, dry_run=dry_run))
+    return [*_experiments(bed, dry_run), *_orphans(bed, dry_run), *made]
 
 
 def _experiments(bed: Testbed, dry_run: bool) -> Iterator[Finding]:

@@ -160,6 +160,13 @@ class Testbed:
         settings = self.store.experiment(experiment).settings
         self.store.change_settings(experiment, msgspec.structs.replace(settings, ignore_missing_software=True))
 
+    def boot_cold(self, experiment: ExperimentId, cold: bool) -> None:
+        """Have the experiment's next swap-ins boot each machine, or clone it."""
+        import msgspec
+
+        settings = self.store.experiment(experiment).settings
+        self.store.change_settings(experiment, msgspec.structs.replace(settings, cold=cold))
+
     def images(self, topology: Topology, settings: Settings) -> dict[str, Resolution]:
         """Return which image each node gets; InputError for an image that isn't there and can't be built.
 

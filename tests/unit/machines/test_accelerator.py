@@ -33,11 +33,11 @@ def test_the_trials_answer_is_remembered(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(accelerator, "has_virtualisation", lambda _: True)
     monkeypatch.setattr(accelerator, "_DEVICE", tmp_path)
-    monkeypatch.setattr(accelerator, "_qemu_version", lambda: "QEMU 7")
+    monkeypatch.setattr(accelerator, "qemu_version", lambda: "QEMU 7")
     monkeypatch.setattr(accelerator, "trial", trial)
     assert accelerator.detect(tmp_path / "cache").reason == "a trial machine did not get past its BIOS"
     assert accelerator.decide("auto", tmp_path / "cache") == "tcg"
     assert asked == ["kvm"]
-    monkeypatch.setattr(accelerator, "_qemu_version", lambda: "QEMU 8")
+    monkeypatch.setattr(accelerator, "qemu_version", lambda: "QEMU 8")
     assert accelerator.decide("auto", tmp_path / "cache") == "tcg"
     assert asked == ["kvm", "kvm"]

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "shaping": "auto",
     "accelerator": "auto",
     "no_internet": False,
+    "cold": None,
     "strict_os": False,
     "image": None,
 }

@@ -1,0 +1,104 @@
+"""Making a template: a machine boots, is made ready to be everyone's, stops, and is saved."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from benito.errors import HostError, NodeError
+from benito.images.catalog import Image
+from benito.machines import guest, qemu
+from benito.machines.accelerator import qemu_version
+from benito.machines.guest_agent import GuestAgent
+from benito.machines.monitor import Monitor
+from benito.machines.overlay import create_overlay
+from benito.machines.template import RECORD, Record, Template
+
+BOOT_S = 240.0
+PREPARE_S = 180.0
+_KVM = Path("/dev/kvm")
+_SCRATCH = ("console.log", "qemu.log")
+
+
+async def cast(body: qemu.Body, image: Image, digest: str, folder: Path, sockets: Path) -> None:
+    """Fill the folder, on the same file system as the image, with a template for such machines.
+
+    `sockets` is a short path where a folder can be made. NodeError when the image can't be a template, HostError when
+    this host can't make it.
+    """
+    began = time.monotonic()
+    template = Template(folder)
+    create_overlay(template.disk, Path(os.path.relpath(image.disk.resolve(), folder.resolve())))
+    with template.memory.open("wb") as memory:
+        memory.truncate(body.memory_mib << 20)
+    paths = qemu.Paths(folder, sockets)
+    async with _running(qemu.template_command(body, image, paths, template.memory), paths, image.name) as monitor:
+        agent = GuestAgent(paths.agent, f"the template of {image.name}")
+        try:
+            await agent.wait_ready(BOOT_S)
+            await guest.prepare_template(agent, PREPARE_S)
+        finally:
+            await agent.close()
+        with template.state.open("wb") as state:
+            await monitor.save(state.fileno())
+    for name in _SCRATCH:
+        (folder / name).unlink(missing_ok=True)
+    record = Record(
+        digest=digest,
+        image=image.name,
+        image_digest=image.info.digest,
+        memory_mib=body.memory_mib,
+        cpus=body.cpus,
+        interfaces=body.interfaces,
+        accelerator=body.accelerator,
+        emulator=qemu_version(),
+        created=time.time(),
+        seconds=round(time.monotonic() - began, 1),
+    )
+    (folder / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+
+
+@asynccontextmanager
+async def _running(command: list[str], paths: qemu.Paths, name: str) -> AsyncIterator[Monitor]:
+    """The machine, without rights; it ends with the block, and with this process whatever happens."""
+    shutil.rmtree(paths.sockets, ignore_errors=True)
+    paths.sockets.mkdir(mode=0o711, parents=True)
+    for path in (paths.folder, paths.sockets, *paths.folder.iterdir()):
+        os.chown(path, qemu.QEMU_UID, qemu.QEMU_UID, follow_symlinks=False)
+    log = paths.folder / "qemu.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *_without_rights(), *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    monitor = Monitor(paths.monitor, f"the template of {name}")
+    try:
+        await monitor.connect(30)
+        yield monitor
+        await monitor.quit()
+        await asyncio.wait_for(process.wait(), 30)
+    except (NodeError, TimeoutError) as error:
+        said = log.read_text(errors="replace").strip().rpartition("\n")[2]
+        if process.returncode is None:
+            raise
+        raise HostError(f"the machine that was to be a template of {name} ended: {said or error}") from error
+    finally:
+        await monitor.close()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        shutil.rmtree(paths.sockets, ignore_errors=True)
+
+
+def _without_rights() -> list[str]:
+    """Return the words that run a program as the machines' user, until its parent ends."""
+    groups = ["--groups", str(_KVM.stat().st_gid)] if _KVM.exists() else ["--clear-groups"]
+    user = str(qemu.QEMU_UID)
+    return ["setpriv", "--reuid", user, "--regid", user, *groups, "--no-new-privs", "--pdeathsig", "KILL"]
