@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benito.cli.common import F
-from benito.cli.placing import placing_options
+from benito.cli.placing import addressing_option, placing_options
 
 if TYPE_CHECKING:
     from benito.embedding.options import EmbeddingOptions
@@ -42,7 +42,7 @@ def making_options(command: F) -> F:
             click.option("--default-os", metavar="OS", help="Image or OS id of nodes whose file doesn't say one."),
             click.option("--image", help="Image for every node, whatever the file says."),
             click.option("--strict-os", is_flag=True, help="Refuse an OS that would be replaced by another."),
-            click.option("--addressing", type=click.Choice(["benito", "emulab"]), default="benito", show_default=True),
+            addressing_option,
             click.option("--shaping", type=click.Choice(["auto", "netem", "userspace"]), default="auto"),
             click.option("--accelerator", type=click.Choice(["auto", "kvm", "tcg"]), default="auto"),
             cold_option,

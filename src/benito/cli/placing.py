@@ -32,6 +32,15 @@ def placing_options(command: F) -> F:
     return command
 
 
+addressing_option = click.option(
+    "--addressing",
+    type=click.Choice(["benito", "emulab"]),
+    default="benito",
+    show_default=True,
+    help="Rule for addresses that the file leaves open.",
+)
+
+
 def placing(told: dict[str, Any]) -> EmbeddingOptions:
     """Return the options that were told; InputError when one of the passes' can't be read."""
     from benito.embedding.options import EmbeddingOptions, read_pass_list, read_passes

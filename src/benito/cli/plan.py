@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benito.cli.options import sizing, sizing_options
-from benito.cli.placing import placing, placing_options
+from benito.cli.placing import addressing_option, placing, placing_options
 
 if TYPE_CHECKING:
     from benito.embedding.model import Assignment, Cut
@@ -25,13 +25,7 @@ SHOWN = 12
 @placing_options
 @sizing_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plans as JSON, with example addresses and images.")
-@click.option(
-    "--addressing",
-    type=click.Choice(["benito", "emulab"]),
-    default="benito",
-    show_default=True,
-    help="Rule for addresses that the file leaves open.",
-)
+@addressing_option
 def command(file: Path, as_json: bool, addressing: str, **told: Any) -> None:
     """Show where each node of FILE would go: nothing is made, no host is asked."""
     from benito.embedding.embed import embed

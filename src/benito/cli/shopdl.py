@@ -127,39 +127,27 @@ def set_kind(file: Path, kind: str, **options: Any) -> None:
         change.topology = edit.set_kind(change.topology, change.nodes, kind)
 
 
-@shopdl.command("os")
-@file_argument
-@click.argument("image", required=False)
-@click.option("--clear", is_flag=True, help="Take the image away.")
-@selecting_options
-@output_options
-def set_os(file: Path, image: str | None, clear: bool, **options: Any) -> None:
-    """Give nodes an image."""
-    from benito.topology import edit
+def _text_command(name: str, argument: str, what: str, help: str) -> None:
+    """Add a command that gives nodes a text, or takes it away."""
 
-    _one_of(image is not None, clear, "an image")
-    with edited(file, options) as change:
-        change.topology = edit.set_os(change.topology, change.nodes, image)
+    @shopdl.command(name, help=help)
+    @file_argument
+    @click.argument("text", metavar=f"[{argument}]", required=False)
+    @click.option("--clear", is_flag=True, help=f"Take {what} away.")
+    @selecting_options
+    @output_options
+    def command(file: Path, text: str | None, clear: bool, **options: Any) -> None:
+        from benito.topology import edit
 
-
-@shopdl.command("startcmd")
-@file_argument
-@click.argument("command", required=False)
-@click.option("--clear", is_flag=True, help="Take the start command away.")
-@selecting_options
-@output_options
-def set_start_command(file: Path, command: str | None, clear: bool, **options: Any) -> None:
-    """Give nodes a start command."""
-    from benito.topology import edit
-
-    _one_of(command is not None, clear, "a command")
-    with edited(file, options) as change:
-        change.topology = edit.set_start_command(change.topology, change.nodes, command)
+        if (text is not None) == clear:
+            raise click.UsageError(f"give either {what} or --clear")
+        give = edit.set_os if name == "os" else edit.set_start_command
+        with edited(file, options) as change:
+            change.topology = give(change.topology, change.nodes, text)
 
 
-def _one_of(given: bool, clear: bool, what: str) -> None:
-    if given == clear:
-        raise click.UsageError(f"give either {what} or --clear")
+_text_command("os", "IMAGE", "an image", "Give nodes an image.")
+_text_command("startcmd", "COMMAND", "a command", "Give nodes a start command.")
 
 
 @shopdl.command("partition")

@@ -6,17 +6,13 @@ from pathlib import Path
 
 import click
 
+from benito.cli.placing import addressing_option
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--addressing",
-    type=click.Choice(["benito", "emulab"]),
-    default="benito",
-    show_default=True,
-    help="Rule for addresses that the file leaves open.",
-)
+@addressing_option
 def command(file: Path, as_json: bool, addressing: str) -> None:
     """Show what FILE asks for: nodes, links and LANs with their addresses and shaping."""
     from benito.topology import addressing as addresses

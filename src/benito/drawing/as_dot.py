@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 from benito.drawing.markup import clean
 from benito.drawing.scene import LAN, Scene, Vertex
+from benito.drawing.style import KINDS, STATES
 
-STYLES = {
-    "qemu": 'shape=box, style="rounded,filled", fillcolor="#d6e8fb", color="#2b6cb0"',
-    "container": 'shape=oval, style=filled, fillcolor="#d8f3dc", color="#2f855a"',
-    "physical": 'shape=box, style=filled, peripheries=2, fillcolor="#fde8c8", color="#b7600b"',
-    LAN: 'shape=hexagon, style=filled, fillcolor="#ffffff", color="#7b8794", fontsize=10',
+SHAPES = {
+    "qemu": 'shape=box, style="rounded,filled"',
+    "container": "shape=oval, style=filled",
+    "physical": "shape=box, style=filled, peripheries=2",
+    LAN: "shape=hexagon, style=filled, fontsize=10",
 }
-STATES = {"good": "#2f9e44", "busy": "#f2b705", "bad": "#e03131", "unknown": "#9aa5b1"}
 
 
 def render(scene: Scene) -> str:
@@ -37,22 +37,21 @@ def render(scene: Scene) -> str:
 
 
 def _vertices(scene: Scene) -> Iterator[str]:
-    for number, group in enumerate(scene.groups):
+    inside, outside = scene.grouped()
+    for number, (group, vertices) in enumerate(inside.items()):
         yield f"  subgraph cluster_{number} {{"
         yield f'    label="{_text(group)}"; style="rounded,filled"; fillcolor="#f3f5f8"; color="#c3ccd6";'
-        for place, vertex in enumerate(scene.vertices):
-            if vertex.group == group:
-                yield f"    {_vertex(place, vertex)}"
+        yield from (f"    {_vertex(place, vertex)}" for place, vertex in vertices)
         yield "  }"
-    for place, vertex in enumerate(scene.vertices):
-        if vertex.group not in scene.groups:
-            yield f"  {_vertex(place, vertex)}"
+    yield from (f"  {_vertex(place, vertex)}" for place, vertex in outside)
 
 
 def _vertex(place: int, vertex: Vertex) -> str:
     label = "\\n".join(_text(text) for text in (vertex.short, vertex.label) if text)
-    state = f', color="{STATES[vertex.state]}", penwidth=3' if vertex.state else ""
-    return f'v{place} [label="{label}", tooltip="{_text(vertex.tooltip)}", {STYLES[vertex.kind]}{state}];'
+    fill, stroke = KINDS[vertex.kind]
+    line = f'color="{STATES[vertex.state]}", penwidth=3' if vertex.state else f'color="{stroke}"'
+    look = f'{SHAPES[vertex.kind]}, fillcolor="{fill}", {line}'
+    return f'v{place} [label="{label}", tooltip="{_text(vertex.tooltip)}", {look}];'
 
 
 def _edges(scene: Scene) -> Iterator[str]:

@@ -6,17 +6,12 @@ from collections.abc import Iterator
 
 from benito.drawing.markup import clean
 from benito.drawing.scene import LAN, Scene, Vertex
+from benito.drawing.style import KINDS, STATES
 
 SHAPES = {"qemu": ("(", ")"), "container": ("([", "])"), "physical": ("[[", "]]"), LAN: ("{{", "}}")}
 CLASSES = (
-    "classDef qemu fill:#d6e8fb,stroke:#2b6cb0,color:#1f2933",
-    "classDef container fill:#d8f3dc,stroke:#2f855a,color:#1f2933",
-    "classDef physical fill:#fde8c8,stroke:#b7600b,color:#1f2933",
-    f"classDef {LAN} fill:#ffffff,stroke:#7b8794,color:#1f2933",
-    "classDef good stroke:#2f9e44,stroke-width:3px",
-    "classDef busy stroke:#f2b705,stroke-width:3px",
-    "classDef bad stroke:#e03131,stroke-width:3px",
-    "classDef unknown stroke:#9aa5b1,stroke-width:3px",
+    *(f"classDef {kind} fill:{fill},stroke:{stroke},color:#1f2933" for kind, (fill, stroke) in KINDS.items()),
+    *(f"classDef {state} stroke:{colour},stroke-width:3px" for state, colour in STATES.items()),
 )
 SPECIAL = str.maketrans({each: f"#{ord(each)};" for each in '"#&<>`\\[]{}()|;'})
 """Mermaid writes characters as `#number;`; these have a meaning of their own somewhere in its text."""
@@ -33,15 +28,12 @@ def render(scene: Scene) -> str:
 
 
 def _vertices(scene: Scene) -> Iterator[str]:
-    for number, group in enumerate(scene.groups):
+    inside, outside = scene.grouped()
+    for number, (group, vertices) in enumerate(inside.items()):
         yield f'  subgraph g{number}["{_text(group)}"]'
-        for place, vertex in enumerate(scene.vertices):
-            if vertex.group == group:
-                yield f"    {_vertex(place, vertex)}"
+        yield from (f"    {_vertex(place, vertex)}" for place, vertex in vertices)
         yield "  end"
-    for place, vertex in enumerate(scene.vertices):
-        if vertex.group not in scene.groups:
-            yield f"  {_vertex(place, vertex)}"
+    yield from (f"  {_vertex(place, vertex)}" for place, vertex in outside)
 
 
 def _vertex(place: int, vertex: Vertex) -> str:

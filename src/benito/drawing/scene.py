@@ -71,6 +71,14 @@ class Scene:
     hidden: bool
     """Whether labels were left out because there are too many."""
 
+    def grouped(self) -> tuple[Mapping[str, Sequence[tuple[int, Vertex]]], Sequence[tuple[int, Vertex]]]:
+        """Return each group's vertices with their places, and those of no group."""
+        inside: dict[str, list[tuple[int, Vertex]]] = {group: [] for group in self.groups}
+        outside: list[tuple[int, Vertex]] = []
+        for place, vertex in enumerate(self.vertices):
+            inside.get(vertex.group or "", outside).append((place, vertex))
+        return inside, outside
+
 
 def scene(
     topology: Topology,

@@ -8,6 +8,15 @@ from __future__ import annotations
 
 FONT = "'DejaVu Sans', Verdana, 'Segoe UI', sans-serif"
 
+KINDS = {
+    "qemu": ("#d6e8fb", "#2b6cb0"),
+    "container": ("#d8f3dc", "#2f855a"),
+    "physical": ("#fde8c8", "#b7600b"),
+    "lan": ("#ffffff", "#7b8794"),
+}
+"""What each kind of vertex is filled and drawn with, on a light page."""
+STATES = {"good": "#2f9e44", "busy": "#f2b705", "bad": "#e03131", "unknown": "#9aa5b1"}
+
 LIGHT = """
 .page{fill:#ffffff}
 text{fill:#1f2933}
@@ -15,13 +24,8 @@ text{fill:#1f2933}
 .pnode rect{fill:#f3f5f8;stroke:#c3ccd6}
 .name{fill:#52606d;stroke:#f3f5f8}
 .link path,.spoke path{stroke:#7b8794}
-.qemu .body{fill:#d6e8fb;stroke:#2b6cb0}
-.container .body{fill:#d8f3dc;stroke:#2f855a}
-.physical .body{fill:#fde8c8;stroke:#b7600b}
 .physical .inner{stroke:#b7600b}
-.lan .body{fill:#ffffff;stroke:#7b8794}
 .label{fill:#3e4c59;stroke:#ffffff}
-.good{fill:#2f9e44}.busy{fill:#f2b705}.bad{fill:#e03131}.unknown{fill:#9aa5b1}
 .state{stroke:#ffffff}
 """
 DARK = """
@@ -59,4 +63,6 @@ text{{font-family:{FONT};font-size:13px}}
 
 def sheet() -> str:
     """Return the style sheet."""
-    return f"{COMMON}{LIGHT}@media (prefers-color-scheme:dark){{{DARK}}}\n"
+    kinds = "".join(f".{kind} .body{{fill:{fill};stroke:{stroke}}}\n" for kind, (fill, stroke) in KINDS.items())
+    states = "".join(f".{state}{{fill:{colour}}}" for state, colour in STATES.items())
+    return f"{COMMON}{LIGHT}{kinds}{states}\n@media (prefers-color-scheme:dark){{{DARK}}}\n"

@@ -232,6 +232,7 @@ def shown(topology: Topology) -> None:
 @given(mutants(NS, NS_PIECES))
 @example("\ud800")
 @example("\u202esource tb_compat.tcl")
+@example("set ns [new Simulator]\nset _" + "x" * 3000 + " [$ns node]\n$ns run\n")
 def test_any_mutant_of_an_ns_file(bystander: Path, text: str) -> None:
     source = text.replace("BYSTANDER", str(bystander))
     try:

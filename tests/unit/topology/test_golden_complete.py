@@ -17,10 +17,10 @@ import pytest
 import benito.topology
 from benito.topology.ns import failure, interpret
 from benito.topology.topdl import syntax
+from golden import ERRORS
 
 SOURCES = Path(benito.topology.__file__).parent
 UNITS = SOURCES.parent / "units.py"
-GOLDEN = Path(__file__).parents[2] / "golden" / "errors"
 READERS = sorted(
     [*SOURCES.glob("ns/*.py"), *SOURCES.glob("topdl/*.py"), SOURCES / "text.py", SOURCES / "addressing.py", UNITS]
 )
@@ -103,7 +103,7 @@ def texts(node: ast.expr, *scopes: ast.AST) -> Iterator[str]:
                 break
 
 
-GOLDENS = "\n".join(path.read_text() for path in sorted(GOLDEN.glob("*.txt")))
+GOLDENS = "\n".join(path.read_text() for path in sorted(ERRORS.glob("*.txt")))
 SITES = sorted(set(sites()), key=lambda site: site.place)
 
 

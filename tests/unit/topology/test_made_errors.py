@@ -18,8 +18,8 @@ from benito.topology.addressing import assign
 from benito.topology.ns import Limits, experiment, read_source, recording
 from benito.topology.reader import read
 from benito.topology.topdl import document
+from golden import compare
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "errors"
 HEAD = "set ns [new Simulator]\nset a [$ns node]\nset b [$ns node]\n"
 
 
@@ -77,15 +77,6 @@ MAKERS = (
 )
 
 
-def compare(raised: InputError, name: str) -> None:
-    """Hold an error against its golden file, or write that anew."""
-    golden = GOLDEN / f"made-{name.replace('_', '-')}.txt"
-    said = f"{raised}\n"
-    if os.environ.get("BENITO_WRITE_GOLDEN"):
-        golden.write_text(said)
-    assert said == golden.read_text()
-
-
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_errors_read_as_in_the_golden_file(
     make: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -96,24 +87,24 @@ def test_errors_read_as_in_the_golden_file(
     with pytest.raises(InputError) as raised:
         read(Path("file.ns"))
 
-    compare(raised.value, make.__name__)
+    compare(raised.value, f"made-{make.__name__.replace('_', '-')}")
 
 
 @pytest.mark.parametrize(
     ("name", "body", "limits"),
     [
-        ("long_time", "while 1 {}", Limits(seconds=1)),
-        ("much_memory", "set x a\nwhile 1 { append x $x }", Limits(memory=256 << 20)),
-        ("huge_value", "set x [string repeat abc 900000000]", Limits()),
-        ("much_output", "while 1 { tb-set-node-startup $a [string repeat x 100000] }", Limits(output=1 << 20)),
-        ("many_objects", "while 1 { $ns node }", Limits(objects=500)),
+        ("long-time", "while 1 {}", Limits(seconds=1)),
+        ("much-memory", "set x a\nwhile 1 { append x $x }", Limits(memory=256 << 20)),
+        ("huge-value", "set x [string repeat abc 900000000]", Limits()),
+        ("much-output", "while 1 { tb-set-node-startup $a [string repeat x 100000] }", Limits(output=1 << 20)),
+        ("many-objects", "while 1 { $ns node }", Limits(objects=500)),
     ],
 )
 def test_limits_read_as_in_the_golden_file(name: str, body: str, limits: Limits) -> None:
     with pytest.raises(InputError) as raised:
         read_source(f"{HEAD}{body}\n$ns run\n", "file.ns", limits=limits)
 
-    compare(raised.value, name)
+    compare(raised.value, f"made-{name}")
 
 
 def test_tcl_breaks_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +114,7 @@ def test_tcl_breaks_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(InputError) as raised:
         read_source(f"{HEAD}$ns run\n", "file.ns")
 
-    compare(raised.value, "breakdown")
+    compare(raised.value, "made-breakdown")
 
 
 def test_emulab_s_rule_runs_out_of_subnets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,4 +125,4 @@ def test_emulab_s_rule_runs_out_of_subnets(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError) as raised:
         assign(read(Path("file.ns")), "emulab")
 
-    compare(raised.value, "no_subnets")
+    compare(raised.value, "made-no-subnets")

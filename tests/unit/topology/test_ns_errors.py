@@ -1,12 +1,7 @@
-"""Every error text of the NS reader stands in a golden file beside the file that causes it.
-
-After a change of texts, `BENITO_WRITE_GOLDEN=1 pytest tests/unit/topology/test_ns_errors.py` writes them anew: read
-the difference before committing it.
-"""
+"""Every error text of the NS reader stands in a golden file beside the file that causes it (`golden.py`)."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,23 +9,19 @@ import pytest
 from benito.errors import InputError
 from benito.topology.addressing import assign
 from benito.topology.reader import read
+from golden import ERRORS, compare
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "errors"
-FILES = sorted(GOLDEN.glob("*.ns"))
+FILES = sorted(ERRORS.glob("*.ns"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_errors_read_as_in_the_golden_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(GOLDEN)
+    monkeypatch.chdir(ERRORS)
 
     with pytest.raises(InputError) as raised:
         assign(read(Path(path.name)))
 
-    text = f"{raised.value}\n"
-    golden = path.with_suffix(".txt")
-    if os.environ.get("BENITO_WRITE_GOLDEN"):
-        golden.write_text(text)
-    assert text == golden.read_text()
+    compare(raised.value, path.stem)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -46,7 +37,7 @@ def test_every_error_names_file_and_line(path: Path) -> None:
 
 def test_faults_are_in_the_order_of_the_file() -> None:
     with pytest.raises(InputError) as raised:
-        read(GOLDEN / "links.ns")
+        read(ERRORS / "links.ns")
 
     lines = [fault.where.line for fault in raised.value.faults if fault.where]
     assert lines == sorted(lines)

@@ -6,14 +6,11 @@ import argparse
 import configparser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benito.cli.common import say
 from benito.cli.known.making import make, parser, ungrouped
 from benito.cli.main import run
-
-if TYPE_CHECKING:
-    from benito.embedding.options import EmbeddingOptions
+from benito.cli.placing import placing
 
 NAME = "containerize.py"
 HARDWARE = "hosts here have no types to choose among"
@@ -39,13 +36,13 @@ WITHOUT_EFFECT: dict[str, tuple[str | None, str]] = {
 def create(words: list[str]) -> None:
     """Create the experiment that the words ask for."""
     told = _parser().parse_intermixed_args(words)
-    placing = _placing(told)
+    wanted = placing(vars(told))
     for option, (_, reason) in WITHOUT_EFFECT.items():
         if getattr(told, option[2:].replace("-", "_")):
             say(f"note: {option} has no effect: {reason}")
     if told.config:
         _read_config(told.config)
-    make(ungrouped(told.project), told.experiment, told.file, placing, told, NAME)
+    make(ungrouped(told.project), told.experiment, told.file, wanted, told, NAME)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,21 +68,6 @@ def _parser() -> argparse.ArgumentParser:
         else:
             ask.add_argument(option, action="store_true", help=f"no effect: {reason}")
     return ask
-
-
-def _placing(told: argparse.Namespace) -> EmbeddingOptions:
-    from benito.embedding.options import EmbeddingOptions, read_pass_list, read_passes
-
-    return EmbeddingOptions(
-        packing=told.packing,
-        size=told.size,
-        nodes_only=told.nodes_only,
-        force_partition=told.force_partition,
-        default_container=told.default_container,
-        pass_packing=read_passes("--pass-pack", told.pass_pack),
-        pass_size=read_passes("--pass-size", told.pass_size),
-        pass_nodes_only=read_pass_list("--pass-nodes-only", told.pass_nodes_only),
-    )
 
 
 def _read_config(file: Path) -> None:

@@ -54,7 +54,7 @@ class TclArray:
 def flaw(name: str) -> tuple[str, str] | None:
     """Return what is wrong with the name of a node or LAN, and the remedy; None where nothing is."""
     if not VALID.fullmatch(name):
-        suggestion = re.sub(r"[^-0-9A-Za-z]+", "-", name).strip("-")
+        suggestion = re.sub(r"[^-0-9A-Za-z]+", "-", name).strip("-")[:MAX_LENGTH]
         remedy = "names consist of letters, digits and hyphens"
         return f"the name `{name[:80]}` is not a valid host name", remedy + (
             f": `{suggestion}` would do" if suggestion else ""
