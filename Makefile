@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test unit system lint bench setup clean
+.PHONY: demo test unit system web lint bench setup clean
 
 setup:
 	@./setup.sh
@@ -10,7 +10,7 @@ setup:
 demo: setup
 	@./examples/demo.sh
 
-test: setup lint unit system
+test: setup lint unit system web
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -22,6 +22,10 @@ unit: setup
 
 system: setup
 	@$(BIN)/pytest -q tests/system
+
+web: setup
+	@./setup.sh web
+	@$(BIN)/pytest -q tests/web
 
 bench:
 	@./setup.sh bench

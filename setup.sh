@@ -9,6 +9,11 @@ packages=(qemu-system-x86 qemu-utils mmdebstrap nftables iproute2 openssh-client
           python3 python3-venv e2fsprogs zstd iputils-ping librsvg2-bin)
 # Measuring needs more than running: ./setup.sh bench.
 [ "${1:-}" != bench ] || packages+=(iperf3 mininet)
+# The page's tests drive a real browser: ./setup.sh web. Where the distribution has none, they are skipped.
+if [ "${1:-}" = web ]; then
+    if apt-cache policy chromium 2>/dev/null | grep -q 'Candidate: [0-9]'; then packages+=(chromium)
+    elif ! command -v chromium >/dev/null; then say "no chromium in this distribution: the page's tests will be skipped"; fi
+fi
 missing=()
 for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

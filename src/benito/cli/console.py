@@ -27,6 +27,7 @@ def command(node: str, pid: str | None, eid: str | None, log: bool) -> None:
     """Open NODE's serial console, logged in as root; Ctrl-] leaves it. Containers and physical nodes have none."""
     from benito.cli.common import say
     from benito.cli.nodenames import active_nodes, experiment_of
+    from benito.testbed.consoles import connect, socket_folder
     from benito.testbed.testbed import Testbed, require_root
 
     bed = Testbed()
@@ -37,7 +38,7 @@ def command(node: str, pid: str | None, eid: str | None, log: bool) -> None:
     require_root("`benito console`")
     place, nodes = active_nodes(bed, experiment, name)
     _require_console(nodes[0])
-    connection = connect(place.runtime / nodes[0].pnode / "nodes" / nodes[0].node, "console")
+    connection = connect(socket_folder(place, nodes[0]), "console")
     say(f"console of {nodes[0].node}; Ctrl-] leaves it, Enter shows the prompt")
     _talk(connection)
     say("")
@@ -62,8 +63,9 @@ def _shown(folder: Path) -> str:
     """
     from benito.cli.common import plain
     from benito.errors import HostError, InputError
+    from benito.testbed.consoles import LOGS
 
-    for log in (folder / "console.log", folder / "container.log"):
+    for log in (folder / name for name in LOGS):
         try:
             return plain(log.read_text(errors="replace").replace("\r\n", "\n"))
         except FileNotFoundError:
@@ -71,27 +73,6 @@ def _shown(folder: Path) -> str:
         except OSError as error:
             raise HostError(f"can't read {log}: {error.strerror}", hint="run it with sudo") from None
     raise InputError(f"there is no console log of {folder.name}", hint="`benito nodes` lists the nodes")
-
-
-def connect(folder: Path, name: str) -> socket.socket:
-    """Connect to a socket whose whole path may be too long for one; NodeError when nobody listens."""
-    import socket
-
-    from benito.errors import NodeError
-
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        descriptor = os.open(folder, os.O_PATH)
-        try:
-            made.connect(f"/proc/self/fd/{descriptor}/{name}")
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        made.close()
-        raise NodeError(
-            f"the console can't be reached: {error.strerror}", hint="is its machine running? see `benito status`"
-        ) from None
-    return made
 
 
 def _talk(connection: socket.socket) -> None:

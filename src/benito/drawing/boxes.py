@@ -35,7 +35,9 @@ def _crowding(xs: Sequence[float], ys: Sequence[float], sizes: Sequence[Rect], g
     if len(xs) < 3:
         return 1.0
     needed = sum((width + gap) * (height + gap) for width, height in sizes)
-    there = (max(xs) - min(xs) + 1) * (max(ys) - min(ys) + 1)
+    # Centres in a line leave room too: a rectangle reaches beyond its own.
+    wide, high = (sum(each) / len(sizes) for each in zip(*sizes, strict=True))
+    there = (max(xs) - min(xs) + wide) * (max(ys) - min(ys) + high)
     return max(1.0, min(20.0, math.sqrt(FILLED * needed / there)))
 
 

@@ -154,7 +154,7 @@ def _state(boot: str | None, code: int | None) -> tuple[str, str]:
 
 def _link(lan: Lan, ends: Sequence[tuple[int, Interface]], vertices: Sequence[Vertex]) -> Edge:
     (a, here), (b, there) = ends
-    forward, backward = _does(combine(here, there)), _does(combine(there, here))
+    forward, backward = does(combine(here, there)), does(combine(there, here))
     label = forward if forward == backward else f"→ {forward or 'unshaped'}  ← {backward or 'unshaped'}"
     names = vertices[a].name, vertices[b].name
     way = label if forward == backward else f"{names[0]} {label} {names[1]}"
@@ -166,18 +166,18 @@ def _link(lan: Lan, ends: Sequence[tuple[int, Interface]], vertices: Sequence[Ve
 
 def _lan_labels(interfaces: Sequence[Interface]) -> tuple[str, list[str]]:
     """Return what a LAN does between any two members, or what each member has of its own where they differ."""
-    ways = {_does(combine(each, each)) for each in interfaces}
+    ways = {does(combine(each, each)) for each in interfaces}
     if len(ways) == 1 and all(each.outward == each.inward for each in interfaces):
         return ways.pop(), [""] * len(interfaces)
     spokes = []
     for each in interfaces:
         still = Interface(each.lan)
-        out, into = _does(combine(each, still)), _does(combine(still, each))
+        out, into = does(combine(each, still)), does(combine(still, each))
         spokes.append(out if out == into else f"out {out or 'unshaped'}, in {into or 'unshaped'}")
     return "", spokes
 
 
-def _does(way: Direction) -> str:
+def does(way: Direction) -> str:
     """Say what happens to packets one way; empty when nothing."""
     parts = (
         units.bandwidth_text(way.rate_kbps) if way.rate_kbps else "",

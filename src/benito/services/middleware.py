@@ -77,33 +77,39 @@ class BodyLimit:
             return
         came = 0
         begun = False
+        rest = announced not in ("", "0") or bool(_header(scope, b"transfer-encoding"))
 
         async def counted() -> Message:
-            nonlocal came
+            nonlocal came, rest
+            if came > self.most:
+                return {"type": "http.disconnect"}
             message = await receive()
             came += len(message.get("body", b""))
-            if came > self.most:
-                raise _TooLargeError
-            return message
+            rest = rest and bool(message.get("more_body"))
+            return message if came <= self.most else {"type": "http.disconnect"}
 
         async def watched(message: Message) -> None:
+            # What the application makes of a body that was cut off is nobody's business.
             nonlocal begun
+            if not begun and came > self.most:
+                return
+            if not begun and rest:
+                # An answer before the body has come: the server would read on to the end of whatever is sent.
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             begun = True
             await send(message)
 
         try:
             await self.application(scope, counted, watched)
-        except _TooLargeError:
-            if not begun:
-                await self._refuse(scope, receive, send)
+        except Exception:
+            if came <= self.most:
+                raise
+        if came > self.most and not begun:
+            await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         text = f"A request has at most {self.most} bytes."
         await refuse(scope, receive, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
-
-
-class _TooLargeError(Exception):
-    """More of the body came than is taken."""
 
 
 class TokenGate:

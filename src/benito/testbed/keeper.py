@@ -8,6 +8,7 @@ are its clients over `keeper.sock`:
     apply {revive}                -> true; reads the plan files again and brings the agents to them
     run {node, argv, deadline_s}  -> {code, stdout, stderr}; in the node, through its guest agent
     control {node, action}        -> true; start, stop, restart, kill
+    wires                         -> {link: {forward, backward}} counters, see `Keeper.wires`
     subscribe                     -> true, then every event as it happens
 
 It may die and be started again at any time: it adopts the agents, and they the machines.
@@ -64,6 +65,7 @@ class Keeper:
                 "apply": self.apply,
                 "run": self.run,
                 "control": self.control,
+                "wires": self.wires,
             }
         )
 
@@ -108,6 +110,29 @@ class Keeper:
     async def control(self, node: str, action: str) -> Any:
         """Start, stop, restart or kill a node's machine."""
         return await self.link_of(node).call("control", {"node": node, "action": action})
+
+    async def wires(self) -> dict[str, dict[str, dict[str, int]]]:
+        """What was counted on each link, forward from its end on the lower pnode; of a LAN the sum of its members'.
+
+        Links and LANs that no wire makes, and those of pnodes that can't be reached, are missing.
+        """
+        up = {name: link for name, link in self.agents.items() if link.up}
+        answers = await asyncio.gather(*(link.call("wires", {}) for link in up.values()), return_exceptions=True)
+        told = {name: answer for name, answer in zip(up, answers, strict=True) if isinstance(answer, dict)}
+        counted: dict[str, dict[str, dict[str, int]]] = {}
+        seen: set[str] = set()
+        for name, plan in self.plans.items():
+            for wire in plan.wires:
+                # A link across pnodes has a wire of one name on both; the lower one's counts both directions.
+                ways = told.get(name, {}).get(wire.name) if wire.name not in seen else None
+                seen.add(wire.name)
+                if ways is None:
+                    continue
+                sums = counted.setdefault(wire.lan, {"forward": {}, "backward": {}})
+                for way, total in sums.items():
+                    for what, number in ways[way].items():
+                        total[what] = total.get(what, 0) + number
+        return counted
 
     def secrets(self, plan: model.PnodePlan) -> dict[str, str]:
         """The host keys that a plan names, both halves."""

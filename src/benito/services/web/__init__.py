@@ -1,0 +1,1 @@
+"""The web page: experiments seen and steered in a browser."""
