@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 packages=(qemu-system-x86 qemu-utils mmdebstrap nftables iproute2 openssh-client tcl runc catatonit
-          python3 python3-venv e2fsprogs zstd iputils-ping librsvg2-bin)
+          python3 python3-venv e2fsprogs zstd iputils-ping librsvg2-bin nfs-ganesha-vfs bindfs)
 # Measuring needs more than running: ./setup.sh bench.
 [ "${1:-}" != bench ] || packages+=(iperf3 mininet)
 # The page's tests drive a real browser: ./setup.sh web. Where the distribution has none, they are skipped.
@@ -22,6 +22,13 @@ if [ ${#missing[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] || { say "must be root to install: ${missing[*]}"; exit 1; }
     say "installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
+    # Benito runs its own NFS servers: those of the distribution stay off where they aren't in use already.
+    for unit in nfs-ganesha.service nfs-ganesha-lock.service rpcbind.service rpcbind.socket; do
+        package=${unit%%.*}
+        if [ -d /etc/systemd/system ] && ! dpkg-query -W "${package%-lock}" >/dev/null 2>&1; then
+            ln -sn /dev/null "/etc/systemd/system/$unit" 2>/dev/null || true
+        fi
+    done
     log=$(mktemp)
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
         { cat "$log" >&2; say "apt could not install them (see above)"; exit 1; }

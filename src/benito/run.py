@@ -22,6 +22,8 @@ PACKAGES = {
     "runc": "runc",
     "catatonit": "catatonit",
     "debugfs": "e2fsprogs",
+    "ganesha.nfsd": "nfs-ganesha-vfs",
+    "bindfs": "bindfs",
     "mke2fs": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
     "rsvg-convert": "librsvg2-bin",

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 
+from benito.agent import shares
 from benito.agent.door import Door
 from benito.agent.driver import Event, Options, Settlement, Surroundings, job_of
 from benito.images.catalog import Image
@@ -110,8 +111,9 @@ class ContainerDriver:
         self._open()
         await self._turns.acquire()
         self._has_turn = True
+        binds = list(shares.binds(self._around.light, plan.inside.shares))
         try:
-            await self._container.start(self._shared.have(plan), fill, self._spawn)
+            await self._container.start(self._shared.have(plan), fill, self._spawn, binds)
         except BaseException:
             self._yield_turn()
             raise

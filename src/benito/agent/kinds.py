@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
+from benito.agent import shares
 from benito.agent.container_driver import ContainerDriver, Shared
 from benito.agent.door import Door
 from benito.agent.driver import Driver, Options, Surroundings
@@ -37,6 +38,7 @@ class Kinds:
         if light:
             self._cables(plan.experiment).lay(light)
             self._shared.have(plan)
+            shares.mount_all(self._around.light, plan.inside.shares)
 
     def driver(self, machine: model.Machine, experiment: str, options: Options, *, running: bool = False) -> Driver:
         """Return the driver of a machine; NodeError when its kind or its image can't be had.

@@ -28,6 +28,8 @@ RUNTIME = Path("/run/benito")
 """Where a sandbox finds what is bound into it, whatever the paths outside."""
 
 
+SHARE = "share-{}"
+"""What a shared folder of the host is called there."""
 LIGHT = Path("/run/benito-light")
 """Where a sandbox keeps what its containers need in memory."""
 RUN_SIZE = "size=512m"

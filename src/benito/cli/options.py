@@ -47,6 +47,13 @@ def making_options(command: F) -> F:
             click.option("--accelerator", type=click.Choice(["auto", "kvm", "tcg"]), default="auto"),
             cold_option,
             click.option("--no-internet", is_flag=True, help="Shut the nodes' way out."),
+            click.option(
+                "--share",
+                "shares",
+                multiple=True,
+                metavar="DIR[:PATH][:ro]",
+                help="A folder of this host that every node gets, there or at PATH.",
+            ),
             ignore_option,
             click.option(
                 "--member", "members", multiple=True, metavar="USER", help="Another local user who may log in."
@@ -102,6 +109,7 @@ def named(file: Path, pid: str | None, eid: str | None) -> ExperimentId:
 def settings(bed: Testbed, file: Path, told: dict[str, Any], embedding: EmbeddingOptions) -> Settings:
     """Return the settings that the options say."""
     from benito.testbed.access import known_user, person
+    from benito.testbed.sharing import parse
     from benito.testbed.store import Settings
 
     size = sizing(told)
@@ -124,6 +132,7 @@ def settings(bed: Testbed, file: Path, told: dict[str, Any], embedding: Embeddin
         strict_os=told["strict_os"],
         image=told["image"],
         members=members,
+        shares=tuple(parse(text, bed.home, members[0]) for text in told.get("shares", ())),
         ignore_missing_software=told["ignore_missing_software"],
         cold=bool(told["cold"]),
     )

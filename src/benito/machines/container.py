@@ -153,10 +153,12 @@ class Container:
         self._booted = asyncio.Event()
         self._events: tuple[StreamReader, asyncio.ReadTransport] | None = None
 
-    async def start(self, shared: SharedLayer, fill: Callable[[Files], None], spawn: Spawn) -> None:
-        """Put the configuration in place and start; `fill` writes the node's own files."""
+    async def start(
+        self, shared: SharedLayer, fill: Callable[[Files], None], spawn: Spawn, binds: Sequence[oci.Bind] = ()
+    ) -> None:
+        """Put the configuration in place and start; `fill` writes the node's own files, `binds` come besides."""
         self._booted.clear()
-        await asyncio.to_thread(self._prepare, shared, fill)
+        await asyncio.to_thread(self._prepare, shared, fill, binds)
         if self.engine.knows(self.name):
             await _finish(self.engine.delete(self.name))
         await self.adopt()
@@ -237,7 +239,7 @@ class Container:
         shutil.rmtree(self.paths.fleeting, ignore_errors=True)
         shutil.rmtree(self.engine.state / self.name, ignore_errors=True)
 
-    def _prepare(self, shared: SharedLayer, fill: Callable[[Files], None]) -> None:
+    def _prepare(self, shared: SharedLayer, fill: Callable[[Files], None], binds: Sequence[oci.Bind]) -> None:
         paths = self.paths
         unmount(str(paths.root))
         shutil.rmtree(paths.fleeting, ignore_errors=True)
@@ -260,7 +262,9 @@ class Container:
                     own.remove(path)
         os.mkfifo(paths.events, 0o600)
         self._mount(shared.path)
-        (paths.fleeting / "config.json").write_text(json.dumps(oci.configuration(self._contents(), oci.Kernel.here())))
+        (paths.fleeting / "config.json").write_text(
+            json.dumps(oci.configuration(self._contents(binds), oci.Kernel.here()))
+        )
 
     def _mount(self, shared: Path) -> None:
         """Lay the layers over each other. `volatile`: a node that dies with its host is made anew anyway."""
@@ -278,7 +282,7 @@ class Container:
                 hint="BENITO_HOME must be on a file system that overlays work on, such as ext4 or xfs",
             ) from error
 
-    def _contents(self) -> oci.Container:
+    def _contents(self, binds: Sequence[oci.Bind]) -> oci.Container:
         return oci.Container(
             hostname=self.node,
             root=self.paths.root,
@@ -286,7 +290,7 @@ class Container:
             network=self.paths.network,
             cgroup=self._cgroup,
             limits=self._limits,
-            binds=tuple(self._binds()),
+            binds=(*self._binds(), *binds),
         )
 
     def _binds(self) -> Iterator[oci.Bind]:

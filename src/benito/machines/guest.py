@@ -28,7 +28,7 @@ HOME = "/var/lib/benito"
 LOGS = "/var/benito/log"
 NOTHING = Inside()
 FIRST_UID = 20001
-"""User id of the first account; the others follow."""
+"""User id of the first account that has none of its own; the others follow."""
 
 _ACCOUNT_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.IGNORECASE)
 _WAKE = "/run/benito-wake"
@@ -151,6 +151,9 @@ def facts(machine: Machine, people: Sequence[Account], experiment: str, inside: 
         "start_command": machine.start_command or "",
         "startup": machine.startup or "",
         "larger_disk": "1" if machine.disk_mib else "",
+        "gateway": machine.control.gateway,
+        "control_address": machine.control.address,
+        "shares": "".join(f"{'ro' if share.read_only else 'rw'} {share.target}\n" for share in inside.shares),
         "control_mac": machine.control.mac.lower(),
         "serves_barriers": "1" if machine.node == inside.sync_server else "",
         "software": machine.software.bundle if machine.software else "",
@@ -162,11 +165,16 @@ def facts(machine: Machine, people: Sequence[Account], experiment: str, inside: 
     lines += ["address_of() {", "    case $1 in"]
     lines += [f"        {mac.lower()}) address={shlex.quote(address)} ;;" for mac, address in interfaces]
     lines += ["        *) return 1 ;;", "    esac", "}", "make_accounts() {"]
-    lines += [f"    account {shlex.quote(person.name)} {FIRST_UID + i}" for i, person in enumerate(people)]
+    lines += [f"    account {shlex.quote(person.name)} {_uid(i, person)}" for i, person in enumerate(people)]
     lines += ["    :", "}", "set_environment() {"]
     lines += [f"    export {variable}={shlex.quote(value)}" for variable, value in environment.items()]
     lines += ["}", ""]
     return "\n".join(lines)
+
+
+def _uid(number: int, person: Account) -> int:
+    """Return the user id on the nodes: the person's own where it can be."""
+    return person.uid or FIRST_UID + number
 
 
 def _add_accounts(target: Files, accounts: Iterable[Account], people: Sequence[Account]) -> None:
@@ -175,7 +183,7 @@ def _add_accounts(target: Files, accounts: Iterable[Account], people: Sequence[A
     target.folder("root/.ssh", mode=0o700)
     target.file("root/.ssh/authorized_keys", "".join(map(_ending, everyone)), mode=0o600)
     for number, person in enumerate(people):
-        owner, home = FIRST_UID + number, f"home/{person.name}"
+        owner, home = _uid(number, person), f"home/{person.name}"
         target.folder(home, owner=owner)
         target.folder(f"{home}/.ssh", mode=0o700, owner=owner)
         target.file(f"{home}/.ssh/authorized_keys", "".join(map(_ending, person.keys)), mode=0o600, owner=owner)

@@ -153,7 +153,7 @@ def mounts() -> list[dict[str, Any]]:
 
 def bind(what: Bind) -> dict[str, Any]:
     """Return the mount that shows it."""
-    how = ["rbind", "rprivate", "ro" if what.read_only else "rw"]
+    how = ["rbind", "rprivate", "nosuid", "nodev", "ro" if what.read_only else "rw"]
     return {"destination": what.target, "type": "bind", "source": str(what.source), "options": how}
 
 

@@ -90,6 +90,15 @@ def is_namespace(path: Path) -> bool:
         return False
 
 
+def move_into(path: Path) -> None:
+    """Move the calling thread into a namespace for good; HostError when it is gone."""
+    try:
+        with path.open() as target:
+            _call("setns", _libc.setns(target.fileno(), _CLONE_NEWNET))
+    except OSError as error:
+        raise HostError(f"can't enter the network namespace {path}: {error.strerror}") from error
+
+
 @contextlib.contextmanager
 def entered(where: Path | str | int) -> Iterator[None]:
     """Move the calling thread into a namespace: a name, a path, or the network namespace of a process id."""

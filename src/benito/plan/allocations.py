@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from types import MappingProxyType
 
 from benito.embedding.model import Assignment
-from benito.plan.model import Account, Image, Software
+from benito.plan.model import Account, Image, Share, Software
 from benito.topology.model import Topology
 from benito.topology.sizes import Size
 
@@ -69,6 +69,7 @@ class Allocations:
     accounts: tuple[Account, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     """Texts by their paths, for every node: how it uses what it was given."""
+    shares: tuple[Share, ...] = ()
 
     def __post_init__(self) -> None:
         """ValueError for numbers that don't fit their fields on the wire: such allocations are a defect."""

@@ -27,7 +27,7 @@ def plan(topology: Topology, assignment: Assignment, allocations: Allocations) -
     fabrics = fabric.weave(topology, assignment, allocations)
     hosts = hosts_file(topology, allocations)
     inner = inside(topology, assignment)
-    inner = replace(inner, files={**inner.files, **allocations.files})
+    inner = replace(inner, files={**inner.files, **allocations.files}, shares=allocations.shares)
     plans: list[PnodePlan] = []
     for pnode, nodes in assignment.nodes.items():
         given, woven = allocations.pnodes[pnode], fabrics[pnode]

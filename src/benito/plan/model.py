@@ -152,6 +152,8 @@ class Account:
     name: str
     keys: tuple[str, ...]
     """Public keys, one authorized_keys line each. The account `root` gets all of them besides."""
+    uid: int = 0
+    """The user id of the person on the host, where it can be the same; 0: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,17 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A folder of the host that nodes have; where it is on the host is the substrate's business."""
+
+    target: str
+    """Its place in the nodes."""
+    read_only: bool = False
+    people: tuple[int, ...] = ()
+    """User ids whose files in it are theirs on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
 class Inside:
     """What all nodes of an experiment find inside, besides the hosts file."""
 
@@ -212,6 +225,8 @@ class Inside:
     """Of their start commands."""
     sync_server: str = ""
     """The node at which the others meet (`emulab-sync`)."""
+    shares: tuple[Share, ...] = ()
+    """Folders of the host; in a pnode the n-th is `/run/benito/share-n`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 from benito.errors import InputError
+from benito.idmap import is_person
 from benito.plan.model import Account
 from benito.testbed.home import Home, Place
 from benito.testbed.names import Login
 
 MAX_KEY_FILE = 1 << 20
 """Bytes; a larger file holds no keys for us."""
+TEST_S = 10.0
 KEY_TYPES = ("ssh-ed25519 ", "ssh-rsa ", "ecdsa-sha2-", "sk-ssh-ed25519", "sk-ecdsa-")
 
 
@@ -59,7 +62,31 @@ def login(home: Home, user: str) -> Login:
 
 def accounts(home: Home, members: Iterable[str]) -> tuple[Account, ...]:
     """Return each member's account: Benito's key for them, and the public keys in their own `~/.ssh`."""
-    return tuple(Account(user, _public_keys(home, user)) for user in members)
+    return tuple(Account(user, _public_keys(home, user), _same_uid(user)) for user in members)
+
+
+def _same_uid(user: str) -> int:
+    """Return the user's id on this host if it can be theirs on nodes as well, else 0."""
+    uid = known_user(user).pw_uid
+    return uid if is_person(uid) else 0
+
+
+def may(person: str, right: str, path: Path) -> bool:
+    """Whether that user has a right to a file or folder (`-r`, `-w` or `-x`), though root has it."""
+    if person == "root" or os.geteuid():
+        return os.access(path, {"-r": os.R_OK, "-w": os.W_OK, "-x": os.X_OK}[right])
+    account = known_user(person)
+    groups = os.getgrouplist(person, account.pw_gid)
+    done = subprocess.run(
+        ["/usr/bin/test", right, str(path)],
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=groups,
+        timeout=TEST_S,
+        check=False,
+        cwd="/",
+    )
+    return done.returncode == 0
 
 
 def _public_keys(home: Home, user: str) -> tuple[str, ...]:

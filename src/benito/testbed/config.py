@@ -20,6 +20,7 @@ boot_deadline_s = 600                                  # from a machine's start 
 templates = 16                                         # machines kept asleep, for others to be cloned from
 downloads_mib = 4096                                   # of fetched software kept for later swap-ins
 packages_mib = 4096                                    # of Debian packages kept for all nodes
+projects = "/srv/proj"                                 # of the folders that nodes have as /proj/PID
 archives = ["http://packages.example.org/debian"]      # which nodes may reach though it is in a private network
 
 [limits]
@@ -57,6 +58,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What was asked for longest ago goes first."""
     packages_mib: int = 4096
     """Likewise."""
+    projects: str = ""
+    """Where the projects' folders are; empty: `proj` in Benito's own."""
     archives: tuple[str, ...] = ()
     """Package archives besides those of the host's own apt."""
     limits: Policy = Policy()

@@ -22,6 +22,8 @@ OPTIONAL = {
     "mmdebstrap": "images can't be built here",
     "mke2fs": "images can't be built here",
     "rsvg-convert": "`benito graph` can't make PNG files",
+    "ganesha.nfsd": "virtual machines have no shared folders",
+    "bindfs": "virtual machines have no shared folders",
     "zstd": "archives packed by zstd can't be unpacked",
 }
 """Programs that few experiments need, and what is missing without each."""

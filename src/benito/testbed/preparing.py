@@ -22,7 +22,7 @@ from benito.plan import model
 from benito.plan.allocations import Allocations, ControlNetwork, NodeAllocation, PnodeAllocation, number
 from benito.plan.build import plan
 from benito.substrate.local import host_facts
-from benito.testbed import access, gateway, names, reservations
+from benito.testbed import access, gateway, names, reservations, sharing
 from benito.testbed.home import Place
 from benito.testbed.imaging import LIGHT, have_images, node_sizes, told_size, usual_size
 from benito.testbed.progress import Progress
@@ -80,6 +80,10 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     lease = reservations.reserve(place, bed.home.root, len(topology.nodes), avoid, bed.config.pools, need)
     access.host_keys(place, [node.name for node in topology.nodes])
     allocations = _allocations(bed, record, topology, assignment, images, given, software, lease, incarnation)
+    shares = sharing.prepare(bed.home, bed.config, place, settings, progress)
+    if any(node.kind not in LIGHT for node in topology.nodes):
+        sharing.require_server(settings, progress)
+    allocations = replace(allocations, files=gateway.node_files(lease.gateway, bed.config), shares=shares)
     return Prepared(topology, assignment, plan(topology, assignment, allocations), lease)
 
 
@@ -212,7 +216,6 @@ def _allocations(
         mac_prefix=lease.number,
         underlay_prefix=UNDERLAY.prefixlen,
         accounts=access.accounts(bed.home, settings.members),
-        files=gateway.node_files(lease.gateway, bed.config),
     )
 
 

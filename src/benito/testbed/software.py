@@ -7,9 +7,7 @@ https address. Everything is looked at before anything of the experiment starts.
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from benito.errors import Fault, InputError
 from benito.plan import model
 from benito.software.bundle import Item, checksum, digest, make
 from benito.software.fetch import fetch, is_url, prune
+from benito.testbed import access
 from benito.testbed.home import Place
 from benito.testbed.progress import Progress
 from benito.topology.model import Software, Topology
@@ -98,7 +97,7 @@ def _find(
     for each in wanted:
         location = each.software.location
         refusal = _refusal(each, base)
-        if refusal is None and not is_url(location) and not _may_read(person, _path(location, base)):
+        if refusal is None and not is_url(location) and not access.may(person, "-r", _path(location, base)):
             refusal = each.fault(f"may not be read by {person}")
         if refusal is not None:
             faults.append(refusal)
@@ -153,19 +152,6 @@ def _base(topology: Topology) -> Path:
     """Return the folder of the experiment's file, as its nodes tell it."""
     file = next((node.where.file for node in topology.nodes if node.where), "")
     return Path(file).resolve().parent
-
-
-def _may_read(person: str, file: Path) -> bool:
-    """Whether that user could read the file, though root does it."""
-    if person == "root" or os.geteuid():
-        return True
-    account = pwd.getpwnam(person)
-    groups = os.getgrouplist(person, account.pw_gid)
-    argv = ["/usr/bin/test", "-r", str(file)]
-    done = subprocess.run(
-        argv, user=account.pw_uid, group=account.pw_gid, extra_groups=groups, timeout=TEST_S, check=False, cwd="/"
-    )
-    return done.returncode == 0
 
 
 def _fresh(folder: Path) -> Path:

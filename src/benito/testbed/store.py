@@ -48,6 +48,14 @@ class State(StrEnum):
     TERMINATING = "terminating"
 
 
+class SharedFolder(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder of this host that a person gives to the nodes."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How an experiment wants to be run; chosen when it is created."""
 
@@ -70,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Local users who may log in to the nodes; the first is the person who created it."""
     embedding: EmbeddingOptions = msgspec.field(default_factory=EmbeddingOptions)
     """How nodes are placed, apart from `packing`, which is the one above."""
+    shares: tuple[SharedFolder, ...] = ()
     ignore_missing_software: bool = False
     """Whether nodes start without what the file wants on them and can't be had."""
     cold: bool = False

@@ -21,7 +21,7 @@ from benito.network.hub import Hub, HubPlan
 from benito.plan import model
 from benito.substrate.base import PnodeRequest
 from benito.substrate.local import AGENT_MEMORY_MIB, LocalSubstrate
-from benito.testbed import access, gateway, names, reservations, templates
+from benito.testbed import access, gateway, names, reservations, sharing, templates
 from benito.testbed.home import ExperimentId, Place
 from benito.testbed.keeping import Request, ask_keeper, await_booted, start_keeper
 from benito.testbed.preparing import Prepared, node_records, prepare, write, written
@@ -32,8 +32,8 @@ from benito.testbed.swapout import leftovers, release, uninterrupted
 from benito.testbed.testbed import INTERRUPTED, TRANSITIONAL, Testbed, require_root
 
 APPLY_S = 60.0
-OWN_MIB = 512 + gateway.MEMORY_MIB
-"""What the keeper and its kin, and the gateway, may use."""
+OWN_MIB = 512 + gateway.MEMORY_MIB + sharing.MEMORY_MIB
+"""What the keeper and its kin, and the gateway's programs, may use."""
 
 
 def swap_in(bed: Testbed, experiment: ExperimentId, progress: Progress | None = None) -> None:
@@ -142,15 +142,18 @@ def build(bed: Testbed, place: Place, record: ExperimentRecord, plans: Sequence[
             tcp=(DNS_PORT, PROXY_PORT, NFS_PORT),
         )
     )
+    served = sharing.served(place)
     bed.home.templates.mkdir(mode=0o755, parents=True, exist_ok=True)
     substrate = LocalSubstrate(
         runtime=place.runtime,
         folder=place.folder,
-        shared={"images": bed.home.images, "templates": bed.home.templates},
+        shared={"images": bed.home.images, "templates": bed.home.templates, **sharing.by_name(served)},
         cgroup=place.cgroup,
         hub=hub,
     )
     gateway.start_gateway(place, bed.home, record.settings, bed.config, plans, lease)
+    if any(machine.kind == "qemu" for pnode_plan in plans for machine in pnode_plan.machines):
+        sharing.start_server(place, served)
     for pnode_plan in plans:
         substrate.acquire(_request(pnode_plan))
 

@@ -138,7 +138,10 @@ class Testbed:
 
     def examine(self, experiment: ExperimentId, file: Path, settings: Settings) -> Topology:
         """Read a file as `create` would; InputError when the experiment can't be made from it."""
+        from benito.testbed.sharing import refuse_clashes
+
         refuse_domain(experiment)
+        refuse_clashes(settings.shares, experiment.pid)
         topology, _ = _placed(experiment, file, settings)
         for node in topology.nodes:
             if len(node.name) > 63:

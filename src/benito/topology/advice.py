@@ -14,9 +14,11 @@ from benito.errors import Fault, Where
 from benito.topology.model import Node, Topology
 from benito.topology.text import printable
 
-GIVE = "put it on the node: tb-set-node-tarfiles, an image of your own or a shared folder"
+GIVE = "give it with --share DIR:PATH, tb-set-node-tarfiles or an image of your own"
 PAGE = "see docs/coming-from-deter.md"
-SHARED = ("/share/", "/proj/", "/users/", "/groups/", "/scratch/")
+FILL = "put there what it needs, on this host: proj/PID in Benito's folder; see docs/shared-folders.md"
+PROJECTS = "/proj/"
+SHARED = ("/share/", PROJECTS, "/users/", "/groups/", "/scratch/")
 """Folders of the old testbeds' file servers."""
 TOOLS = ("/usr/local/etc/emulab/", "/usr/testbed/", "/usr/site/")
 PROVIDED = frozenset(
@@ -140,7 +142,9 @@ def _look(command: str) -> Iterator[tuple[str, str]]:
         yield "starts MAGI, which no node has of itself", f"{hint}; {PAGE}"
     for folder in SHARED:
         inside = [path for path in every if path.startswith(folder) and "/magi/" not in path]
-        if inside:
+        if inside and folder == PROJECTS:
+            yield f"uses {inside[0]}: nodes have this host's folder of the project, empty at first", FILL
+        elif inside:
             yield f"uses {inside[0]}: nodes have no {folder[:-1]} of themselves", GIVE
     for path in every:
         if path.startswith(TOOLS) and path not in PROVIDED:

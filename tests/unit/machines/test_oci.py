@@ -65,4 +65,4 @@ def test_limits_are_set_where_there_are_any() -> None:
 def test_folders_of_the_host_are_bound_as_asked() -> None:
     bound = made()["mounts"][-1]
     assert (bound["source"], bound["destination"]) == ("/srv/share", "/share")
-    assert bound["options"] == ["rbind", "rprivate", "ro"]
+    assert bound["options"] == ["rbind", "rprivate", "nosuid", "nodev", "ro"]

@@ -52,6 +52,9 @@ def test_an_experiment_without_plans_has_none(tmp_path: Path) -> None:
     assert files.read(tmp_path / "missing") == ()
 
 
+NOTHING = {"files": {}, "environment": {}, "sync_server": "", "shares": []}
+
+
 def test_as_one_text_it_is_one_object() -> None:
     read = json.loads("".join(files.text(plans())))
 
@@ -59,6 +62,6 @@ def test_as_one_text_it_is_one_object() -> None:
     assert [each["pnode"] for each in read["pnodes"]] == ["pnode-0000", "pnode-0001", "pnode-0002"]
     assert not any("hosts" in each or "inside" in each for each in read["pnodes"])
     assert json.loads("".join(files.text(()))) == {
-        "common": {"accounts": [], "hosts": "", "inside": {"files": {}, "environment": {}, "sync_server": ""}},
+        "common": {"accounts": [], "hosts": "", "inside": NOTHING},
         "pnodes": [],
     }

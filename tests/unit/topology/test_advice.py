@@ -27,7 +27,10 @@ def test_a_file_that_needs_nothing_old_gets_no_notice(tmp_path: Path) -> None:
     ("command", "notice"),
     [
         ("sudo python /share/magi/current/magi_bootstrap.py", "starts MAGI, which no node has of itself"),
-        ("sh /proj/P/run.sh >& /tmp/log", "uses /proj/P/run.sh: nodes have no /proj of themselves"),
+        (
+            "sh /proj/P/run.sh >& /tmp/log",
+            "uses /proj/P/run.sh: nodes have this host's folder of the project, empty at first",
+        ),
         ("/users/alice/x.sh; /users/alice/y.sh", "uses /users/alice/x.sh: nodes have no /users of themselves"),
         (
             "/usr/local/etc/emulab/rc/rc.x",
