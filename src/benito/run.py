@@ -30,13 +30,15 @@ PACKAGES = {
     "zstd": "zstd",
 }
 """Which Debian package brings a program."""
+FOR_IMPORTS = {"xorrisofs": "xorriso", "skopeo": "skopeo", "umoci": "umoci"}
+"""The same for programs that only the import of some images needs."""
 
 
 def require(*programs: str) -> None:
     """HostError, with the packages that bring them, unless all these programs are installed."""
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
-        packages = " ".join(sorted({PACKAGES.get(program, program) for program in missing}))
+        packages = " ".join(sorted({{**PACKAGES, **FOR_IMPORTS}.get(program, program) for program in missing}))
         raise HostError(f"not installed: {', '.join(missing)}", hint=f"apt-get install {packages}")
 
 

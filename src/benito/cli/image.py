@@ -12,6 +12,7 @@ from benito.cli.common import json_option
 
 if TYPE_CHECKING:
     from benito.images.catalog import Catalog, Image
+    from benito.images.errand import Boot
     from benito.images.recipe import Recipe
 
 
@@ -91,6 +92,38 @@ def build_image(name: str, as_json: bool, again: bool, **told: Any) -> None:
     lines = _lines()
     origin = Origin(told["mirror"], told["keyring"])
     image = build(_recipe(name, told), _home(), lines.step, again=again, origin=origin)
+    _made(image, as_json, lines.step)
+
+
+@command.command("import")
+@click.argument("name")
+@click.argument("source", metavar="FILE|URL")
+@click.option("--checksum", metavar="sha256:...", help="What FILE, as it is fetched, must be.")
+@click.option("--as-is", is_flag=True, help="Don't boot it first: it holds all that a node needs.")
+@click.option("--kernel", type=click.Path(path_type=Path), help="Kernel to start it with, instead of its boot loader.")
+@click.option("--initrd", type=click.Path(path_type=Path), help="Initrd that goes with --kernel.")
+@click.option("--append", metavar="WORDS", default="", help="Arguments of --kernel (default: root=/dev/vda rw ...).")
+@click.option("--memory", type=click.IntRange(64), default=512, show_default=True, help="MiB of a node, if not told.")
+@click.option("--description", default="", help="What `benito image list` says of it.")
+@json_option
+def import_disk(name: str, source: str, as_json: bool, **told: Any) -> None:
+    """Make the image NAME of a disk, or of a container's system, that was made elsewhere.
+
+    \b
+    benito image import ubuntu-24.04 noble-server-cloudimg-amd64.img --checksum sha256:...
+    benito image import alpine alpine-minirootfs.tar.gz
+
+    A disk (qcow2, raw, vmdk, vdi, vhdx; gz, bzip2, xz or zstd around it) is a cloud image: it is booted once with
+    cloud-init, which installs what a node needs (qemu-guest-agent, sshd, sudo, ip) and makes it forget who it is. A tar
+    archive of a root file system, an archive of `docker save` or one in OCI layout makes an image for containers.
+    """
+    from benito.images.importing import Import, import_image
+    from benito.testbed.testbed import require_root
+
+    require_root("`benito image import`")
+    lines = _lines()
+    told["memory_mib"], told["arguments"] = told.pop("memory"), told.pop("append")
+    image = import_image(Import(name, source, **told), _home(), _boot(), lines.step)
     _made(image, as_json, lines.step)
 
 
@@ -245,6 +278,16 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "-"
     return str(value)
+
+
+def _boot() -> Boot:
+    """Return how a machine is booted for an errand on this host."""
+    from functools import partial
+
+    from benito.machines.accelerator import decide
+    from benito.machines.throwaway import run_errand
+
+    return partial(run_errand, accelerator=decide("auto", _home() / "cache"))
 
 
 def _made(image: Image, as_json: bool, step: Any) -> None:

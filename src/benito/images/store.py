@@ -52,6 +52,8 @@ def making(catalog: Catalog) -> Iterator[Path]:
     catalog.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     clear(catalog)
     work = Path(tempfile.mkdtemp(prefix=WORK, dir=catalog.folder))
+    # Machines that boot what is made here run as a user of their own, who must pass but not look.
+    work.chmod(0o711)
     with (work / "maker").open("w") as alive:
         # Held for as long as this process lives: so the next one knows whose folder is a leftover.
         fcntl.flock(alive, fcntl.LOCK_EX)
@@ -99,7 +101,7 @@ def describe(folder: Path, info: ImageInfo) -> ImageInfo:
     """Complete what is known of the files in the folder, and write it there; everything becomes readable for all."""
     import msgspec
 
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != ABOUT)
+    names = sorted(path.name for path in folder.glob("[!.]*") if path.is_file() and path.name != ABOUT)
     digests = {name: sha256(folder / name) for name in names}
     whole = hashlib.sha256("".join([info.made_from, info.boot, info.kernel_arguments, *digests.values()]).encode())
     info = replace(

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benito.errors import HostError
-from benito.images.catalog import DISK, Image
+from benito.images.catalog import ARCHIVE, DISK, Image
+from benito.images.rootfs import unpack
 
 FOLDER = "tree"
 """Within the image's folder."""
@@ -44,16 +45,21 @@ def root_of(image: Image) -> Path:
 def has_tree(image: Image) -> bool:
     """Whether the folder is there, made from the image's present disk."""
     try:
-        return (image.folder / FOLDER / MADE_FROM).read_text().strip() == image.info.files[DISK]
+        return (image.folder / FOLDER / MADE_FROM).read_text().strip() == _source(image)
     except (OSError, KeyError):
         return False
+
+
+def _source(image: Image) -> str:
+    """Return the digest of what the folder is made from."""
+    return image.info.files[DISK if image.info.for_machines else ARCHIVE]
 
 
 def ensure_tree(image: Image, progress: Callable[[str], None]) -> Path:
     """Return the image's root folder, made if need be; HostError when a program or room is missing."""
     if has_tree(image):
         return root_of(image)
-    with (image.folder.parent / f".{image.name}.tree.lock").open("w") as lock:
+    with (image.folder / ".tree.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if has_tree(image):
             return root_of(image)
@@ -70,9 +76,12 @@ def _make(image: Image) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix=f".{FOLDER}-", dir=image.folder))
     try:
-        with _raw(image, work) as raw:
-            extract(raw, work / "root")
-        (work / MADE_FROM).write_text(f"{image.info.files[DISK]}\n")
+        if image.info.for_machines:
+            with _raw(image, work) as raw:
+                extract(raw, work / "root")
+        else:
+            unpack(image.archive, work / "root")
+        (work / MADE_FROM).write_text(f"{_source(image)}\n")
         shutil.rmtree(image.folder / FOLDER, ignore_errors=True)
         work.rename(image.folder / FOLDER)
     finally:

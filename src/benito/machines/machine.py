@@ -166,7 +166,7 @@ class Qemu:
             create_overlay(self.paths.disk, below, self.machine.disk_mib)
         if uid is None:
             return
-        files = [self.image.disk, self.image.kernel, self.image.initrd, self.paths.disk]
+        files = [self.image.disk, self.paths.disk]
         if self.template:
             files += [self.template.disk, self.template.memory]
         if hidden := unreachable(files, uid):

@@ -145,9 +145,7 @@ def _body(
         *("-m", str(body.memory_mib)),
         *([] if memory is None else _memory(body.memory_mib, memory, share)),
         *("-rtc", "base=utc"),
-        *("-kernel", str(image.kernel)),
-        *("-initrd", str(image.initrd)),
-        *("-append", f"{image.info.kernel_arguments}{arguments}"),
+        *_system(image, arguments),
         *_console(paths),
         *_monitor(paths),
         *_devices(paths),
@@ -157,6 +155,14 @@ def _body(
 def _memory(size_mib: int, file: Path, share: bool) -> list[str]:
     backend = f"memory-backend-file,id=ram,size={size_mib}M,mem-path={_quoted(file)},share={'on' if share else 'off'}"
     return ["-object", backend]
+
+
+def _system(image: Image, arguments: str) -> list[str]:
+    """Return what is booted: the image's kernel, or nothing where the disk's own boot loader does that."""
+    if image.info.boot == "disk":
+        return []
+    words = f"{image.info.kernel_arguments}{arguments}"
+    return ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", words]
 
 
 def _accelerator(accelerator: Accelerator) -> str:

@@ -53,7 +53,7 @@ def provide(
     shelf = Shelf(bed.home.templates)
     wanted: dict[str, tuple[qemu.Body, Image]] = {}
     digests: dict[str, str] = {}
-    for machine in (machine for plan in plans for machine in plan.machines if machine.kind == "qemu"):
+    for machine in (machine for plan in plans for machine in plan.machines if _clonable(machine)):
         image = bed.catalog.exactly(machine.image.name, machine.image.digest)
         if image is not None:
             body = qemu.body(machine, accelerator)
@@ -144,6 +144,11 @@ def _copy_memory(folder: Path, place: Place) -> None:
     os.chown(new, qemu.QEMU_UID, qemu.QEMU_UID)
     new.chmod(0o600)
     new.replace(copy)
+
+
+def _clonable(machine: model.Machine) -> bool:
+    """Whether a template may serve a machine: a saved guest knows its disk's size, and wouldn't see it grow."""
+    return machine.kind == "qemu" and not machine.disk_mib
 
 
 def stale(template: Template, catalog: Catalog) -> bool:
