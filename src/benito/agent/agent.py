@@ -86,6 +86,7 @@ class Agent:
                 "status": self.status,
                 "run": self.run,
                 "control": self.control,
+                "copy": self.copy,
                 "wires": self.wires,
             }
         )
@@ -196,6 +197,14 @@ class Agent:
                 await self._again(node)
         else:
             raise NodeError(f"unknown action {action!r}", hint="start, stop, restart or kill")
+        return True
+
+    async def copy(self, node: str, name: str, deadline_s: float) -> bool:
+        """Copy a machine's disk to a file in its folder while it runs."""
+        runner = self._runner(node)
+        if runner.boot != "booted":
+            raise NodeError(f"{node} is {runner.boot or 'not there'}, not booted", hint=f"benito node start {node}")
+        await runner.driver.copy(name, deadline_s)
         return True
 
     async def _again(self, node: str) -> None:

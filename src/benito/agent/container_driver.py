@@ -21,6 +21,7 @@ from secrets import token_hex
 from benito.agent import shares
 from benito.agent.door import Door
 from benito.agent.driver import Event, Options, Settlement, Surroundings, job_of
+from benito.errors import NodeError
 from benito.images.catalog import Image
 from benito.images.tree import root_of
 from benito.machines import guest, oci
@@ -189,6 +190,9 @@ class ContainerDriver:
 
     async def reset(self) -> bool:
         return False
+
+    async def copy(self, name: str, deadline_s: float) -> None:
+        raise NodeError(f"{self._machine.node} has no disk: its files lie on the host")
 
     async def close(self) -> None:
         self._yield_turn()

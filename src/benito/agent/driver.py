@@ -126,6 +126,9 @@ class Driver(Protocol):
     async def reset(self) -> bool:
         """Restart it as by a reset button; False when it has to be ended and started for that."""
 
+    async def copy(self, name: str, deadline_s: float) -> None:
+        """Copy the machine's disk, as it is at one moment, to a file of this name in its folder."""
+
     async def close(self) -> None:
         """Listen no more."""
 

@@ -22,6 +22,7 @@ from benito.agent.driver import (
 from benito.errors import NodeError
 from benito.images.catalog import Image
 from benito.machines import guest
+from benito.machines.copying import copy_disk
 from benito.machines.guest_agent import ExecResult
 from benito.machines.machine import Qemu
 from benito.machines.node_channel import Booted, Failed
@@ -207,6 +208,11 @@ class QemuDriver:
     async def reset(self) -> bool:
         await self._qemu.monitor.reset()
         return True
+
+    async def copy(self, name: str, deadline_s: float) -> None:
+        qemu = self._qemu
+        target = qemu.paths.folder / name
+        await copy_disk(self._machine.node, qemu.monitor, qemu.agent, target, QEMU_UID, deadline_s)
 
     async def close(self) -> None:
         await self._qemu.close()

@@ -127,6 +127,36 @@ def import_disk(name: str, source: str, as_json: bool, **told: Any) -> None:
     _made(image, as_json, lines.step)
 
 
+@command.command("create")
+@click.argument("node")
+@click.argument("name")
+@click.option("-p", "--pid", help="Project id.")
+@click.option("-e", "--eid", help="Experiment id.")
+@click.option("--description", default="", help="What `benito image list` says of it.")
+@json_option
+def create_image(node: str, name: str, pid: str | None, eid: str | None, description: str, as_json: bool) -> None:
+    """Make the image NAME of the running node NODE (`center`, `center.star.demo`), which runs on.
+
+    \b
+    benito image create center.star.demo my-router
+    benito up other.ns --default-os my-router
+
+    Files, packages and settings stay. What is the node's alone goes: host keys, machine-id, addresses, names, logs of
+    start commands, what lies in /tmp, and the accounts of the experiment's members with their keys; their home folders
+    stay, as anybody may read them who may use the image.
+    """
+    from benito.cli.common import progress
+    from benito.cli.nodenames import experiment_of
+    from benito.testbed.capturing import capture
+    from benito.testbed.testbed import Testbed
+
+    bed = Testbed()
+    experiment, own = experiment_of(bed, node, pid, eid)
+    with progress() as shown:
+        image = capture(bed, experiment, own, name, _boot(), shown, description)
+    _made(image, as_json, _say)
+
+
 @command.command("show")
 @click.argument("name")
 @json_option
@@ -297,6 +327,12 @@ def _made(image: Image, as_json: bool, step: Any) -> None:
         print_json(_facts(image))
     else:
         step(f"image {image.name}: {image.info.size / 1e6:.0f} MB, {image.info.digest[:12]}")
+
+
+def _say(text: str) -> None:
+    from benito.cli.common import say
+
+    say(text)
 
 
 def _lines() -> Any:

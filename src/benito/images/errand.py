@@ -20,6 +20,8 @@ RESULT_MIB = 512
 """Room for a kernel and its initrd; the file has holes."""
 FIRST_BOOT_S = 900.0
 SEAL_S = 180.0
+SEAL_ARGUMENTS = "benito_seal=/dev/vdb init=/bin/sh -- /dev/vdb"
+"""Make the script on the second disk the only process: the first word is for Benito's initrd, the others for others."""
 OVMF = Path("/usr/share/ovmf/OVMF.fd")
 _UNITS = ("benito.service", "benito-start.path", "benito-start.service", "serial-getty@ttyS0.service")
 _WANTS = {

@@ -43,9 +43,14 @@ def make(source: Path, work: Path, image: Path, progress: Callable[[str], None])
         run.checked(argv, deadline_s=_DEADLINE_S)
         _unpack_oci(layout, _TAG, root)
     facts = _examine(root, progress)
+    pack(root, image)
+    return facts
+
+
+def pack(root: Path, image: Path) -> None:
+    """Make the archive of an image that has no disk."""
     options = ("-C", str(root), "--numeric-owner", "--xattrs", "--xattrs-include=*", "--sort=name")
     _tar(*options, "-cf", str(image / ARCHIVE), ".")
-    return facts
 
 
 def unpack(archive: Path, root: Path) -> None:

@@ -66,6 +66,7 @@ class Keeper:
                 "run": self.run,
                 "control": self.control,
                 "wires": self.wires,
+                "copy": self.copy,
             }
         )
 
@@ -133,6 +134,11 @@ class Keeper:
                     for what, number in ways[way].items():
                         total[what] = total.get(what, 0) + number
         return counted
+
+    async def copy(self, node: str, name: str, deadline_s: float) -> Any:
+        """Copy the disk of a node's machine to a file in its folder while it runs."""
+        arguments = {"node": node, "name": name, "deadline_s": deadline_s}
+        return await self.link_of(node).call("copy", arguments)
 
     def secrets(self, plan: model.PnodePlan) -> dict[str, str]:
         """The host keys that a plan names, both halves."""
