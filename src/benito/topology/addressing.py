@@ -24,6 +24,8 @@ FULL = 0xFFFFFFFF
 DEFAULT_MASK = 0xFFFFFF00
 TEN = 10 << 24
 END_OF_TEN = 11 << 24
+IN_NS = "tb-set-netmask $lan 255.255.252.0"
+IN_TOPDL = "give its interfaces the attribute ip4_netmask, such as 255.255.252.0"
 
 
 @dataclass(slots=True)
@@ -62,12 +64,15 @@ def assign(topology: Topology, rule: Rule = "benito") -> Topology:
     interfaces = {node.name: list(node.interfaces) for node in topology.nodes}
     faults: list[Fault] = []
     doubts: list[Fault] = []
-    fixed = {lan.name: found for lan in topology.lans if (found := _fixed(lan, interfaces, faults, doubts, rule))}
+    widen = IN_NS if topology.source is None else IN_TOPDL
+    fixed = {
+        lan.name: found for lan in topology.lans if (found := _fixed(lan, interfaces, faults, doubts, rule, widen))
+    }
     subnets = _emulab(topology, fixed) if rule == "emulab" else _benito(topology, fixed)
     masks = {}
     for lan in topology.lans:
         masks[lan.name] = dotted(subnets[lan.name].mask)
-        _fill(lan, subnets[lan.name], interfaces, 2 if rule == "emulab" else 1, faults)
+        _fill(lan, subnets[lan.name], interfaces, 2 if rule == "emulab" else 1, faults, widen)
     if rule == "benito":
         faults += doubts
     if faults:
@@ -82,9 +87,12 @@ def assign(topology: Topology, rule: Rule = "benito") -> Topology:
 
 
 def _fixed(
-    lan: Lan, interfaces: dict[str, list[Interface]], faults: list[Fault], doubts: list[Fault], rule: Rule
+    lan: Lan, interfaces: dict[str, list[Interface]], faults: list[Fault], doubts: list[Fault], rule: Rule, widen: str
 ) -> Subnet | None:
-    """Return the subnet that the file's own addresses give a LAN; None where it gives none."""
+    """Return the subnet that the file's own addresses give a LAN; None where it gives none.
+
+    `widen` says how the file's language makes a subnet wider.
+    """
     given = [
         (interface, number(interface.address))
         for interface in (interfaces[member.node][member.port] for member in lan.members)
@@ -100,7 +108,7 @@ def _fixed(
         if host in (0, ~mask & FULL):
             faults.append(_unusable(lan, address, mask, where, "zeros" if host == 0 else "ones"))
         elif address & mask != subnet.base:
-            doubts.append(_outside(lan, address, subnet, where))
+            doubts.append(_outside(lan, address, subnet, where, widen))
         elif address in subnet.taken:
             message = f"two members of `{lan.name}` have the address {dotted(address)}"
             doubts.append(Fault(message, where, "give each member an address of its own"))
@@ -108,11 +116,11 @@ def _fixed(
     return subnet
 
 
-def _outside(lan: Lan, address: int, subnet: Subnet, where: Where | None) -> Fault:
+def _outside(lan: Lan, address: int, subnet: Subnet, where: Where | None, widen: str) -> Fault:
     return Fault(
         f"the address {dotted(address)} is outside of {_cidr(subnet)}, where `{lan.name}` has its other addresses",
         where,
-        "use one subnet for each LAN, or widen it with tb-set-netmask",
+        f"use one subnet for each LAN, or widen it: {widen}",
     )
 
 
@@ -128,7 +136,9 @@ def _cidr(subnet: Subnet) -> str:
     return f"{dotted(subnet.base)}/{subnet.mask.bit_count()}"
 
 
-def _fill(lan: Lan, subnet: Subnet, interfaces: dict[str, list[Interface]], first: int, faults: list[Fault]) -> None:
+def _fill(
+    lan: Lan, subnet: Subnet, interfaces: dict[str, list[Interface]], first: int, faults: list[Fault], widen: str
+) -> None:
     """Give the members without an address the free ones in order."""
     address = subnet.base + first
     for member in lan.members:
@@ -138,7 +148,7 @@ def _fill(lan: Lan, subnet: Subnet, interfaces: dict[str, list[Interface]], firs
                 address += 1
             if address >= subnet.last:
                 message = f"the subnet {_cidr(subnet)} has no room for the {len(lan.members)} members of `{lan.name}`"
-                faults.append(Fault(message, lan.where, "widen it with tb-set-netmask, such as 255.255.252.0"))
+                faults.append(Fault(message, lan.where, f"widen it: {widen}"))
                 return
             interfaces[member.node][member.port] = replace(interface, address=dotted(address))
             address += 1
