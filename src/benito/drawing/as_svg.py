@@ -110,7 +110,7 @@ def _along(a: Point, b: Point, bow: float, share: float, *, straight: bool = Fal
 def _vertex(layout: Layout, place: int, vertex: Vertex) -> str:
     (x, y), (width, height) = layout.centres[place], layout.sizes[place]
     inner = element("title", content(vertex.tooltip)) + shape(vertex.kind, x, y, width, height)
-    if layout.named:
+    if layout.names(vertex):
         name = f"{vertex.short} {vertex.label}".strip() if vertex.kind == LAN else vertex.short
         inner += element("text", content(name), x=x, y=y + (4.0 if vertex.kind == LAN else 4.7))
     if vertex.state:

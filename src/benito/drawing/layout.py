@@ -17,6 +17,8 @@ from benito.drawing.scene import LAN, Scene, Vertex
 
 NAMED = 250
 """With more nodes than this, they are drawn without their names."""
+HUB = 20
+"""A LAN of so many members always has its name: it would be lost among its lines."""
 CHARACTER = 7.6
 """Mean width of a character of 13 px."""
 HEIGHT = 28.0
@@ -41,6 +43,10 @@ class Layout:
     sizes: tuple[boxes.Rect, ...]
     groups: dict[str, Box]
 
+    def names(self, vertex: Vertex) -> bool:
+        """Whether a vertex has its name in the picture."""
+        return _is_named(vertex, self.named)
+
 
 def text_width(text: str, character: float = CHARACTER) -> float:
     """Return about how wide a text is; characters of East Asian scripts are twice as wide."""
@@ -59,7 +65,12 @@ def lay_out(scene: Scene) -> Layout:
     return replace(laid_out, centres=tuple(uncover(scene, laid_out.centres, sizes, laid_out.groups, named)))
 
 
+def _is_named(vertex: Vertex, named: bool) -> bool:
+    return named or vertex.members >= HUB
+
+
 def _size(vertex: Vertex, named: bool) -> boxes.Rect:
+    named = _is_named(vertex, named)
     if vertex.kind == LAN:
         text = f"{vertex.short} {vertex.label}".strip()
         return (text_width(text, 6.6) + 18, 22.0) if named else (11.0, 11.0)

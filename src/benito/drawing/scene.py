@@ -38,6 +38,8 @@ class Vertex:
     """`good`, `busy`, `bad`, `unknown`; empty when nothing is known of any."""
     label: str = ""
     """What a LAN does to packets, empty when nothing or said elsewhere."""
+    members: int = 0
+    """Of a LAN."""
 
     @property
     def short(self) -> str:
@@ -101,7 +103,9 @@ def scene(
         label, spokes = _lan_labels([interface for _, interface in ends])
         homes = {vertices[node].group for node, _ in ends}
         tooltip = _lines(f"LAN {lan.name}, {len(ends)} members", label)
-        vertices.append(Vertex(lan.name, LAN, homes.pop() if len(homes) == 1 else None, tooltip, label=label))
+        vertices.append(
+            Vertex(lan.name, LAN, homes.pop() if len(homes) == 1 else None, tooltip, label=label, members=len(ends))
+        )
         for (node, interface), spoke in zip(ends, spokes, strict=True):
             tooltip = _lines(f"{vertices[node].name} on {lan.name}", interface.address, spoke or label)
             edges.append(Edge(node, len(vertices) - 1, lan.name, tooltip, spoke, spoke=True))

@@ -50,7 +50,8 @@ text{{font-family:{FONT};font-size:13px}}
 .node text,.lan text{{text-anchor:middle}}
 .lan text{{font-size:11px}}
 .link path,.spoke path{{fill:none;stroke-width:1.4px}}
-.dense .link path,.dense .spoke path{{stroke-width:.9px;stroke-opacity:.6}}
+.dense .link path{{stroke-width:.9px;stroke-opacity:.6}}
+.dense .spoke path{{stroke-width:.9px;stroke-opacity:.3}}
 .link path.wide,.spoke path.wide{{stroke-opacity:0;stroke-width:9px}}
 .link:hover path,.spoke:hover path{{stroke-opacity:1;stroke-width:3px}}
 .link:hover path.wide,.spoke:hover path.wide{{stroke-opacity:0}}

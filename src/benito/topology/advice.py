@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from benito.errors import Fault, Where
-from benito.topology.model import Node, Topology
+from benito.topology.model import Topology
 from benito.topology.text import printable
 
 GIVE = "give it with --share DIR:PATH, tb-set-node-tarfiles or an image of your own"
@@ -178,11 +178,3 @@ def _names(nodes: Iterable[str]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun} is" if number == 1 else f"{number} {noun}s are"
-
-
-def unhonoured(node: Node) -> Iterator[Fault]:
-    """Yield what of a node's software no machine can take, by its name alone."""
-    for software in node.software:
-        if software.install is None and not software.location.lower().endswith((".deb", ".rpm")):
-            message = f"the package {printable(software.location)[:80]} of {node.name} is neither .rpm nor .deb"
-            yield Fault(message, node.where, "name a file that ends in .deb or .rpm")

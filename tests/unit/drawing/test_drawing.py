@@ -268,3 +268,11 @@ def test_whatever_is_asked_for_can_be_drawn(topology: Topology, packing: int) ->
     assert sum(vertex.kind == LAN for vertex in drawn.vertices) == len(groups(root, "lan"))
     drawing.dot(made, places).encode()
     drawing.mermaid(made, places).encode()
+
+
+def test_a_large_lan_has_its_name_where_nodes_have_none() -> None:
+    count = 300
+    topology = network(count, [tuple(range(200)), tuple(range(200, 210))])
+    picture = drawing.svg(*embed(topology, EmbeddingOptions(packing=100)))
+    assert ">l0<" in picture
+    assert ">l1<" not in picture
