@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from benito.services.serve import Listening, Options
+    from benito.services.serve import Listening
     from benito.testbed.people import User
     from benito.testbed.testbed import Testbed
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 @click.option("--status-port", default=3070, show_default=True, help="Of the line protocol for node states.")
 @click.option("--status-needs-token", is_flag=True, help="Have the line protocol answer only who shows a token.")
 @click.option("--init", is_flag=True, help="Make keys, certificates and the first user, and end.")
-def command(
-    listen: str, web_port: int, xmlrpc_port: int, status_port: int, status_needs_token: bool, init: bool
-) -> None:
+@click.option("--install-unit", is_flag=True, help="Write a systemd unit that serves with these options, and end.")
+def command(init: bool, install_unit: bool, **told: str | int | bool) -> None:
     """Open the doors for others: the web page, XML-RPC and the status protocol, until Ctrl-C.
 
     The first start makes what is needed: certificates and a first user, who may do everything. Experiments don't
@@ -30,42 +29,47 @@ def command(
     import asyncio
     import logging
 
+    import msgspec
+
     from benito.cli.common import say
     from benito.services.serve import Options, alone, prepare, serve
     from benito.testbed.testbed import Testbed, require_root
 
     require_root("`benito serve`")
     bed = Testbed()
+    options = msgspec.convert(told, Options)
     if init:
-        _, user = prepare(bed, listen)
-        _tell_keys(bed, user)
+        _tell_keys(bed, prepare(bed, options.listen)[1])
         return
-    options = Options(listen, web_port, xmlrpc_port, status_port, status_needs_token)
+    if install_unit:
+        _install(bed)
+        return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     if options.exposed:
-        say(f"note: everybody who reaches {listen} can knock at these doors; `--listen 127.0.0.1` keeps them out")
+        say(f"note: whoever reaches {options.listen} can knock at these doors; without --listen only this host's users")
     with alone(bed):
-        asyncio.run(serve(bed, options, lambda listening: _tell(bed, options, listening)))
+        asyncio.run(serve(bed, options, lambda listening: tell(bed, listening)))
     say("closed; experiments and what is under way go on")
 
 
-def _tell(bed: Testbed, options: Options, listening: Listening) -> None:
+def tell(bed: Testbed, listening: Listening) -> None:
     """Say where the doors are. The token goes to a terminal only: what a journal keeps, others read."""
     import sys
 
     from benito.cli.common import say
+    from benito.services import unit
     from benito.services.access import folder, token_file
     from benito.services.certificates import Authority
 
     file = token_file(bed.home, listening.user)
-    certificate = Authority(folder(bed.home)).user(listening.user.name)
     if sys.stderr.isatty():
         say(f"web page:    {listening.web}/?token={file.read_text().strip()}")
     else:
         say(f"web page:    {listening.web}/ (token in {file})")
-    say(f"XML-RPC:     {listening.xmlrpc} (certificate in {certificate})")
+    say(f"XML-RPC:     {listening.xmlrpc} (certificate in {Authority(folder(bed.home)).user(listening.user.name)})")
     say(f"node states: {listening.status[0]} port {listening.status[1]}")
+    unit.ready()
 
 
 def _tell_keys(bed: Testbed, user: User) -> None:
@@ -78,3 +82,19 @@ def _tell_keys(bed: Testbed, user: User) -> None:
     say(f"  token for the web page    {token_file(bed.home, user)}")
     say(f"  certificate for XML-RPC   {authority.user(user.name)} (their ~/.ssl/emulab.pem)")
     say(f"  what clients know us by   {authority.certificate}")
+
+
+def _install(bed: Testbed) -> None:
+    """Write the unit, with the options that this command was given and aren't the defaults."""
+    from benito.cli.common import say
+    from benito.services import unit
+
+    context = click.get_current_context()
+    words = []
+    for parameter in context.command.params:
+        value = context.params[str(parameter.name)]
+        if parameter.name not in ("init", "install_unit") and value != parameter.default:
+            words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
+    path = unit.install(bed.home, words)
+    say(f"{path} is written; start it, now and at each boot, with:")
+    say("  systemctl daemon-reload && systemctl enable --now benito")

@@ -14,10 +14,12 @@ from benito.errors import AccessError, InputError
 from benito.services.operations import MAX_FILE
 from benito.testbed.people import User
 from benito.testbed.store import Settings
-from benito.testbed.testbed import Testbed
 from benito.topology import topdl
+from benito.topology.sizes import LEAST_MEMORY_MIB, MOST_CPUS, MOST_DISK_MIB, MOST_MEMORY_MIB
 
 READ_S = 10.0
+ADDRESSINGS = ("benito", "emulab")
+SHAPINGS = ("auto", "netem", "userspace")
 STRANGER = "nobody"
 """Whose rights to the host's files users have who aren't local."""
 
@@ -28,12 +30,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     packing: int = 10
     size: int | None = None
     memory_mib: int | None = None
-    cpus: int = 1
+    """Of nodes whose file doesn't say; None leaves it to their image. So too with the next two."""
+    cpus: int | None = None
+    disk_mib: int | None = None
     addressing: str = "benito"
     shaping: str = "auto"
     internet: bool = True
     strict_os: bool = False
     image: str | None = None
+    default_os: str | None = None
     default_container: str | None = None
     force_partition: bool = False
     ignore_missing_software: bool = False
@@ -47,21 +52,19 @@ def local_account(user: User) -> pwd.struct_passwd | None:
         return None
 
 
-def settings(bed: Testbed, user: User, file_name: str, options: Options) -> Settings:
+def settings(user: User, file_name: str, options: Options) -> Settings:
     """Return the settings of an experiment that the user makes; InputError for values that can't be."""
-    memory = options.memory_mib or bed.config.memory_mib
-    faults = [
-        text
-        for wrong, text in (
-            (memory < 64, f"{memory} MiB of memory: no node runs in less than 64"),
-            (not 1 <= options.cpus <= 255, f"{options.cpus} CPUs: a node has 1 to 255"),
-            (options.addressing not in ("benito", "emulab"), f"there is no addressing {options.addressing!r}"),
-            (options.shaping not in ("auto", "netem", "userspace"), f"there is no shaping {options.shaping!r}"),
-        )
-        if wrong
-    ]
-    if faults:
-        raise InputError(faults[0])
+    sizes = (
+        ("memory", options.memory_mib, LEAST_MEMORY_MIB, MOST_MEMORY_MIB),
+        ("disk", options.disk_mib, 1, MOST_DISK_MIB),
+        ("CPUs", options.cpus, 1, MOST_CPUS),
+    )
+    for what, number, least, most in sizes:
+        if number is not None and not least <= number <= most:
+            raise InputError(f"{number} is no {what} of a node", hint=f"from {least} to {most}")
+    for what, word, known in (("addressing", options.addressing, ADDRESSINGS), ("shaping", options.shaping, SHAPINGS)):
+        if word not in known:
+            raise InputError(f"there is no {what} {word!r}", hint=f"one of {', '.join(known)}")
     account = local_account(user)
     return Settings(
         file=file_name,
@@ -74,6 +77,8 @@ def settings(bed: Testbed, user: User, file_name: str, options: Options) -> Sett
         ),
         memory_mib=options.memory_mib,
         cpus=options.cpus,
+        disk_mib=options.disk_mib,
+        default_os=options.default_os,
         addressing=options.addressing,
         shaping=options.shaping,
         internet=options.internet,

@@ -28,7 +28,7 @@ async def startexp(call: Call) -> Reply:
     name = ExperimentId.checked(call.arguments.text("proj"), call.arguments.text("exp"))
     call.doors.access.require(call.user, Action.STEER, name.pid)
     file, data = await _file(call)
-    settings = making.settings(call.doors.bed, call.user, file, _options(call))
+    settings = making.settings(call.user, file, _options(call))
     kind = Kind.CREATE if call.arguments.truth("noswapin", False) else Kind.UP
     # What is wrong with the file is said at once, whether or not the caller waits for the rest.
     await _examine(call, name, data, settings)
@@ -85,7 +85,7 @@ async def nscheck(call: Call) -> Reply:
     """Read a file and tell everything that is wrong with it."""
     file, data = await _file(call)
     name = ExperimentId.checked(call.arguments.text("proj", "Project"), call.arguments.text("exp", "Experiment"))
-    settings = making.settings(call.doors.bed, call.user, file, making.Options())
+    settings = making.settings(call.user, file, making.Options())
     return Reply(output=await _examine(call, name, data, settings))
 
 
@@ -150,6 +150,9 @@ def _options(call: Call) -> making.Options:
         packing=told.number("packing") or making.Options().packing,
         size=told.number("size"),
         memory_mib=told.number("memory"),
+        cpus=told.number("cpus"),
+        disk_mib=told.number("disk"),
+        default_os=told.text("default_os", "") or None,
         internet=told.truth("internet", True),
         strict_os=told.truth("strict_os", False),
         default_container=told.text("default_container", "") or None,
