@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "boot": ("Machines alone", ["bench/boot.py", "1", "5", "10"]),
     "planning": ("Reading and planning", ["bench/planning.py", "1000", "5000", "10000", "20000"]),
     "containers": ("Two hundred containers beside Mininet", ["-m", "bench.containers", "200"]),
+    "doors": ("The doors with a thousand nodes", ["-m", "bench.doors", "1000"]),
     "help": ("The command itself", ["-m", "bench.command"]),
 }
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -60,9 +60,9 @@ class StatusDoor:
         self.doors = doors
         self.crowd = Crowd(MAX_CONNECTIONS, SILENT_S)
         self._nobody = ANYBODY if open_to_all else None
-        self._lines: dict[str, tuple[object, str]] = {}
+        self._bodies: dict[str, tuple[object, bytes]] = {}
         """The last reply of each experiment and what it was made from: many ask again and again."""
-        self._commands: dict[str, Callable[[_Talk, list[str]], Awaitable[str]]] = {
+        self._commands: dict[str, Callable[[_Talk, list[str]], Awaitable[str | bytes]]] = {
             "status_request": self._status,
             "state_request": self._state,
             "pnodes_request": self._pnodes,
@@ -98,9 +98,11 @@ class StatusDoor:
         if command is None:
             return _error(f"unknown command {words[0][:80]!a}; help lists them")
         try:
-            return f"{words[0].removesuffix('_request')}_reply {await command(talk, words[1:])}\n".encode()
+            body = await command(talk, words[1:])
         except BenitoError as error:
             return _error(error.message)
+        name = words[0].removesuffix("_request").encode()
+        return b"%s_reply %s\n" % (name, body if isinstance(body, bytes) else body.encode())
 
     def _user(self, talk: _Talk) -> User:
         if talk.user is None:
@@ -114,14 +116,14 @@ class StatusDoor:
         name = ExperimentId.parse(words[0])
         return self.doors.access.experiment(user, Action.SEE, name.pid, name.eid)
 
-    async def _status(self, talk: _Talk, words: list[str]) -> str:
+    async def _status(self, talk: _Talk, words: list[str]) -> bytes:
         record = self._experiment(talk, words)
         watch = await self.doors.watches.of(record)
         made_from = (record.changed, watch, watch.version if watch else 0)
-        kept = self._lines.get(record.id.key)
+        kept = self._bodies.get(record.id.key)
         if kept is None or kept[0] != made_from:
-            kept = (made_from, repr(await self._statuses(record)))
-            self._lines[record.id.key] = kept
+            kept = (made_from, repr(await self._statuses(record)).encode())
+            self._bodies[record.id.key] = kept
         return kept[1]
 
     async def _statuses(self, record: ExperimentRecord) -> dict[str, dict[str, list[str | int | None]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         return IPv4Network((base, 30))
 
 
+@cache
 def boot_id() -> str:
     """Return what tells this boot of the host from every other."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
