@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import socket
 from collections.abc import Generator
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from benito.services.certificates import Authority, own_names
 from benito.services.crowd import Crowd
 from benito.services.doors import Doors
-from benito.services.middleware import Application, Receive, Scope, Send, guarded, refuse
+from benito.services.middleware import guarded
+from benito.services.web.app import application
 
 MAX_CONNECTIONS = 1024
 SILENT_S = 60.0
@@ -30,13 +29,13 @@ class WebDoor:
     def __init__(self, doors: Doors, listen: str, port: int, authority: Authority | None) -> None:
         """With an authority it speaks TLS, as it must on a network."""
         self.crowd = Crowd(MAX_CONNECTIONS, SILENT_S)
-        application = guarded(
-            page(doors), doors.access, hosts=own_names(listen), port=port, secure=authority is not None
+        pages = guarded(
+            application(doors), doors.access, hosts=own_names(listen), port=port, secure=authority is not None
         )
         certificate: Path | None = authority.server if authority else None
         self._server = _Server(
             uvicorn.Config(
-                cast(Any, application),
+                cast(Any, pages),
                 http=_protocol(self.crowd),
                 ssl_certfile=certificate,
                 ssl_keyfile=certificate,
@@ -65,21 +64,6 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
-
-
-def page(doors: Doors) -> Application:
-    """Return the web application; where it isn't installed, an answer that says so."""
-    try:
-        application: Application = importlib.import_module("benito.services.web.app").application(doors)
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("benito.services.web"):
-            raise
-        return _no_pages
-    return application
-
-
-async def _no_pages(scope: Scope, receive: Receive, send: Send) -> None:
-    await refuse(scope, receive, send, HTTPStatus.NOT_FOUND, "There are no pages here yet.")
 
 
 def _protocol(crowd: Crowd) -> type[H11Protocol]:
