@@ -17,6 +17,7 @@ from pathlib import Path
 MEASUREMENTS = {
     "experiments": ("Whole experiments", ["-m", "bench.experiments"]),
     "links": ("A shaped wire", ["-m", "bench.links"]),
+    "clones": ("Experiments of clones", ["-m", "bench.clones"]),
     "boot": ("Machines alone", ["bench/boot.py", "1", "5", "10"]),
     "planning": ("Reading and planning", ["bench/planning.py", "1000", "5000", "10000", "20000"]),
     "containers": ("Two hundred containers beside Mininet", ["-m", "bench.containers", "200"]),

@@ -10,6 +10,7 @@ from benito.agent.container_driver import ContainerDriver, Shared
 from benito.agent.door import Door
 from benito.agent.driver import Driver, Options, Surroundings
 from benito.agent.qemu_driver import QemuDriver
+from benito.agent.turns import Turns
 from benito.errors import NodeError
 from benito.images.catalog import Image
 from benito.machines import oci
@@ -30,6 +31,7 @@ class Kinds:
         self._shared = Shared(around.light / "shared")
         self._doors: dict[str, Door] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._clones = Turns(around.memory / "turns")
         self._makers = {"qemu": self._qemu, "container": self._container, "physical": self._physical}
 
     def prepare(self, plan: model.PnodePlan) -> None:
@@ -68,7 +70,7 @@ class Kinds:
         return Cables(experiment, self._networks)
 
     def _qemu(self, machine: model.Machine, image: Image, experiment: str, options: Options) -> Driver:
-        return QemuDriver(machine, image, experiment, self._around, options)
+        return QemuDriver(machine, image, experiment, self._around, options, self._clones)
 
     def _container(self, machine: model.Machine, image: Image, experiment: str, options: Options) -> Driver:
         limits = oci.Limits(machine.memory_mib, machine.cpus)

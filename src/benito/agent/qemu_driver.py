@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benito.agent.cgroup import Limits
@@ -19,6 +20,7 @@ from benito.agent.driver import (
     job_of,
     last_line,
 )
+from benito.agent.turns import Turns
 from benito.errors import NodeError
 from benito.images.catalog import Image
 from benito.machines import guest
@@ -47,10 +49,18 @@ class QemuDriver:
     """One virtual machine."""
 
     def __init__(
-        self, machine: model.Machine, image: Image, experiment: str, around: Surroundings, options: Options
+        self,
+        machine: model.Machine,
+        image: Image,
+        experiment: str,
+        around: Surroundings,
+        options: Options,
+        turns: Turns,
     ) -> None:
         self._machine = machine
         self._around = around
+        self._turns = turns
+        self._turn = AsyncExitStack()
         self._options = options
         self._group = around.group.child(f"m-{machine.control.name}")
         paths = Paths(around.nodes / machine.node, around.sockets / machine.node)
@@ -72,15 +82,20 @@ class QemuDriver:
         return self._qemu.paths.folder / "qemu.log"
 
     async def start(self, settlement: Settlement) -> None:
-        limits = Limits(memory_mib=self._machine.memory_mib + HARD_OVERHEAD_MIB["qemu"])
-        await asyncio.to_thread(self._group.create, limits)
-        self._told = asyncio.get_running_loop().create_future()
         self._clone = self._qemu.will_be_clone
+        if self._clone:
+            await self._turn.enter_async_context(self._turns.one())
+        self._told = asyncio.get_running_loop().create_future()
+        limits = Limits(memory_mib=self._machine.memory_mib + HARD_OVERHEAD_MIB["qemu"])
         try:
+            await asyncio.to_thread(self._group.create, limits)
             await self._qemu.start(self._spawn, uid=QEMU_UID)
         except NodeError as error:
             if self._clone:
                 await self._give_up(error.message)
+            raise
+        except BaseException:
+            await self._turn.aclose()
             raise
 
     async def _spawn(self, argv: list[str]) -> None:
@@ -117,26 +132,31 @@ class QemuDriver:
         except NodeError as error:
             await self._give_up(error.message)
             raise
+        finally:
+            await self._turn.aclose()
         self._clone = False
         if isinstance(said, Failed):
             raise NodeError(f"{self._machine.node} could not be configured: {said.reason}")
 
-    async def _hear_told(self, process: int, deadline: float) -> Booted | Failed:
+    async def _hear_told(self, process: int | None, deadline: float) -> Booted | Failed:
         """Wait for the node's own word; when it is silent for long, look at what became of the process in it."""
         while True:
             done, _ = await asyncio.wait({self._told}, timeout=SILENT_S)
             if done:
                 return self._told.result()
-            ended = await self._qemu.agent.ended(process, "wake", ANSWER_S)
-            if ended is not None and ended.code:
-                said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-                return Failed(said or f"exit status {ended.code}")
+            if process is not None and (ended := await self._qemu.agent.ended(process, "wake", ANSWER_S)):
+                if ended.code:
+                    said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+                    return Failed(said or f"exit status {ended.code}")
+                # It has done its part; the end of a process is told once.
+                process = None
             if asyncio.get_running_loop().time() > deadline:
                 raise NodeError(f"{self._machine.node} was not up {self._options.boot_deadline_s:g} s after it woke")
 
     async def _give_up(self, reason: str) -> None:
         """End a clone that doesn't wake, so that it is started the other way."""
         self._failure = reason
+        await self._turn.aclose()
         await self._qemu.stop(0)
         # The end of its process is heard by whoever watches the machine, and cancels this.
         await asyncio.sleep(END_S)
@@ -215,6 +235,7 @@ class QemuDriver:
         await copy_disk(self._machine.node, qemu.monitor, qemu.agent, target, QEMU_UID, deadline_s)
 
     async def close(self) -> None:
+        await self._turn.aclose()
         await self._qemu.close()
 
     async def forget(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from benito.errors import HostError, NodeError
-from benito.images.catalog import Image
+from benito.images.catalog import CONTENTS, DISK, Image
 from benito.machines import guest, qemu
 from benito.machines.accelerator import qemu_version
 from benito.machines.guest_agent import GuestAgent
@@ -29,14 +29,14 @@ _SCRATCH = ("console.log", "qemu.log")
 
 
 async def cast(body: qemu.Body, image: Image, digest: str, folder: Path, sockets: Path) -> None:
-    """Fill the folder, on the same file system as the image, with a template for such machines.
+    """Fill the folder, two below a home, with a template for such machines.
 
     `sockets` is a short path where a folder can be made. NodeError when the image can't be a template, HostError when
     this host can't make it.
     """
     began = time.monotonic()
     template = Template(folder)
-    create_overlay(template.disk, Path(os.path.relpath(image.disk.resolve(), folder.resolve())))
+    create_overlay(template.disk, _from_beside(image))
     with template.memory.open("wb") as memory:
         memory.truncate(body.memory_mib << 20)
     paths = qemu.Paths(folder, sockets)
@@ -64,6 +64,13 @@ async def cast(body: qemu.Body, image: Image, digest: str, folder: Path, sockets
         seconds=round(time.monotonic() - began, 1),
     )
     (folder / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+
+
+def _from_beside(image: Image) -> Path:
+    """Return the image's disk as seen from a template: alike in the home and in every sandbox."""
+    folder = image.folder.resolve()
+    inner = Path(CONTENTS, folder.name) if folder.parent.name == CONTENTS else Path(image.name)
+    return Path("../../images") / inner / DISK
 
 
 @asynccontextmanager

@@ -97,6 +97,8 @@ def _machines(plans: Sequence[PnodePlan]) -> Facts:
 def _machine(machine: Machine) -> Mapping[str, Any]:
     """Return a machine's facts; its interfaces one by one, its routes as a whole."""
     facts = {field.name: getattr(machine, field.name) for field in fields(machine)}
+    # How it comes up makes it no other machine.
+    facts.pop("template")
     facts["image"] = f"{machine.image.name}@{machine.image.digest}"
     facts["control"] = f"{machine.control.address} {machine.control.mac} by {machine.control.gateway}"
     for nic in facts.pop("nics"):

@@ -106,7 +106,9 @@ def bed(image_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     before = snapshot()
     home = image_home / f"run-{os.getpid()}"
     home.mkdir()
-    (home / "images").symlink_to(image_home / "images")
+    for shared in ("images", "templates"):
+        (image_home / shared).mkdir(exist_ok=True)
+        (home / shared).symlink_to(image_home / shared)
     made = Bed(home)
     yield made
     for record in json.loads(made.run("list", "--json").stdout):
