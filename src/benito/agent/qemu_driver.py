@@ -117,6 +117,9 @@ class QemuDriver:
     async def settle(self, settlement: Settlement, told: Callable[[str], None]) -> None:
         if self._clone is None and self._machine.template:
             self._clone = await self._is_asleep()
+            if self._clone:
+                # How much of its configuration is in its port already, nobody knows.
+                await self._give_up("its agent ended before it was awake")
         if self._clone:
             told("waking")
             await self._wake(settlement)

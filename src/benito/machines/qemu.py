@@ -25,6 +25,8 @@ SOFTWARE_SERIAL = "benito-software"
 
 TRANSLATION_BUFFER_MIB = 64
 """Emulated code kept by TCG: half of it slows boots, twice of it only takes memory."""
+CLONE_BUFFER_MIB = 32
+"""Of a clone, which needn't boot: a tenth more processor time while it wakes, for a quarter less memory."""
 
 _SLOT = "02"
 _FIRST_NIC_SLOT = 6
@@ -139,7 +141,7 @@ def _body(
         *("-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-machine", f"pc,usb=off,vmport=off,smm=off,graphics=off{backend}"),
-        *("-accel", _accelerator(body.accelerator)),
+        *("-accel", _accelerator(body.accelerator, clone=memory is not None and not share)),
         *("-cpu", cpu_model(body.accelerator)),
         *("-smp", str(body.cpus)),
         *("-m", str(body.memory_mib)),
@@ -165,8 +167,9 @@ def _system(image: Image, arguments: str) -> list[str]:
     return ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", words]
 
 
-def _accelerator(accelerator: Accelerator) -> str:
-    return "kvm" if accelerator == "kvm" else f"tcg,thread=multi,tb-size={TRANSLATION_BUFFER_MIB}"
+def _accelerator(accelerator: Accelerator, *, clone: bool) -> str:
+    buffer = CLONE_BUFFER_MIB if clone else TRANSLATION_BUFFER_MIB
+    return "kvm" if accelerator == "kvm" else f"tcg,thread=multi,tb-size={buffer}"
 
 
 def _quoted(value: object) -> str:

@@ -47,7 +47,7 @@ def provide(
     """Return the plans with a template for every machine that can have one; those that are missing are made.
 
     Nobody removes them before `held` is closed, nor as long as the experiment's disks are there. A machine without
-    one boots; why is said once.
+    one boots; why is said once. Disks with a boot loader of their own always boot.
     """
     accelerator = decide(settings.accelerator, bed.home.cache)
     shelf = Shelf(bed.home.templates)
@@ -55,7 +55,7 @@ def provide(
     digests: dict[str, str] = {}
     for machine in (machine for plan in plans for machine in plan.machines if _clonable(machine)):
         image = bed.catalog.exactly(machine.image.name, machine.image.digest)
-        if image is not None:
+        if image is not None and image.info.boot == "kernel":
             body = qemu.body(machine, accelerator)
             digests[machine.node] = name = digest(body, image)
             wanted[name] = (body, image)

@@ -74,7 +74,7 @@ def test_a_clone_has_its_templates_devices_in_the_same_places() -> None:
         ]
 
     assert places(made) == places(clone)
-    for option in ("-machine", "-cpu", "-smp", "-m", "-accel"):
+    for option in ("-machine", "-cpu", "-smp", "-m"):
         assert values(made, option) == values(clone, option)
 
 
