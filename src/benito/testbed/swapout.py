@@ -11,8 +11,8 @@ from benito.agent.cgroup import Group
 from benito.errors import BenitoError, HostError, StateError
 from benito.network.hub import Hub
 from benito.network.namespaces import is_namespace
-from benito.testbed import names
-from benito.testbed.home import ExperimentId, Place
+from benito.testbed import names, templates
+from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.imaging import let_go
 from benito.testbed.keeping import Request, ask_keeper
 from benito.testbed.progress import Progress, Quiet, Silence
@@ -72,6 +72,7 @@ def release(place: Place, *, keep: bool = False) -> None:
         lambda: None if keep else remove_disks(place),
         lambda: None if keep else let_go(place),
         lambda: names.withdraw(place),
+        lambda: templates.sweep(Home(place.folder.parents[2]), dry_run=False),
         Group("benito").remove_if_empty,
     ]
     faults = []

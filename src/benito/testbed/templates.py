@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from hashlib import blake2s
 from pathlib import Path
 
 import msgspec
@@ -126,7 +127,7 @@ async def _cast(shelf: Shelf, name: str, body: qemu.Body, image: Image) -> None:
     run.require("setpriv")
     folder = shelf.making(name)
     try:
-        await cast(body, image, name, folder, RUNTIME / f"template-{name}")
+        await cast(body, image, name, folder, RUNTIME / f"{_prefix(shelf)}{name}")
         await asyncio.to_thread(shelf.put, name, folder)
     except NodeError as error:
         shelf.refuse(name, error.message)
@@ -214,7 +215,8 @@ def sweep(home: Home, *, dry_run: bool) -> list[str]:
     """Remove what interrupted makers of templates left behind; returns what it was."""
     shelf = Shelf(home.templates)
     found = [f"a half-made template ({folder.name})" for folder in shelf.leftovers()]
-    sockets = [path for path in RUNTIME.glob("template-*/") if _deserted(shelf, path)]
+    prefix = _prefix(shelf)
+    sockets = [path for path in RUNTIME.glob(f"{prefix}*/") if _deserted(shelf, path.name.removeprefix(prefix))]
     found += [f"sockets of a template ({path.name})" for path in sockets]
     if not dry_run:
         shelf.clear()
@@ -223,9 +225,13 @@ def sweep(home: Home, *, dry_run: bool) -> list[str]:
     return found
 
 
-def _deserted(shelf: Shelf, sockets: Path) -> bool:
-    """Whether nobody of this home makes the template whose sockets these are."""
-    name = sockets.name.removeprefix("template-")
+def _prefix(shelf: Shelf) -> str:
+    """Return what the names of sockets' folders begin with; other homes have others."""
+    return f"template-{blake2s(bytes(shelf.folder.resolve())).hexdigest()[:8]}-"
+
+
+def _deserted(shelf: Shelf, name: str) -> bool:
+    """Whether nobody makes that template now."""
     try:
         with shelf.alone(name):
             return True

@@ -116,11 +116,11 @@ def test_the_template_under_them_is_not_removed(pair: Bed) -> None:
 
 
 def test_a_reboot_from_inside_is_a_boot(pair: Bed, identities: dict[str, list[str]]) -> None:
-    eventually(lambda: pair.nodes(NAME)["a"] == ("booted", 3), 60, "a's start command ends")
+    eventually(lambda: pair.nodes(NAME)["a"] == ("booted", 3), 200, "a's start command ends")
     assert inside(pair, "a", "cat /root/boots") == "up\n"
     pair.inside("a.pair.testclones", "reboot")
-    eventually(lambda: pair.nodes(NAME)["a"][0] == "running", 60, "a goes down")
-    eventually(lambda: pair.nodes(NAME)["a"] == ("booted", 3), 180, "a comes up and runs its start command again")
+    eventually(lambda: pair.nodes(NAME)["a"][0] == "running", 200, "a goes down")
+    eventually(lambda: pair.nodes(NAME)["a"] == ("booted", 3), 400, "a comes up and runs its start command again")
     after = identity(pair, "a")
     assert inside(pair, "a", "cat /root/boots") == "up\nup\n"
     # The machine is the same, the boot and the random numbers are others.
