@@ -24,8 +24,6 @@ TRUTH = {
 WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 MAX_DIGITS = 100
 """A longer number is a slip, and slow to read."""
-
-
 PHYSICAL = "physical"
 DEFAULT_KIND = "qemu"
 

@@ -69,6 +69,19 @@ def _of(bed: Bed, process: Path) -> bool:
     return any(word in (process / "cgroup").read_text() for word in hashes)
 
 
+def memory_limit_mib(process: int) -> int:
+    """Return the bound of the control group that a process is in."""
+    groups = [line.split(":", 2) for line in Path(f"/proc/{process}/cgroup").read_text().splitlines()]
+    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    controller, root, file = ("", "", "memory.max") if unified else ("memory", "memory", "memory.limit_in_bytes")
+    path = next(path for _, controllers, path in groups if controller in controllers.split(","))
+    return int(Path(f"/sys/fs/cgroup/{root}{path}/{file}").read_text()) >> 20
+
+
+def test_containers_and_physical_nodes_are_bounded_by_their_memory(mix: Bed) -> None:
+    assert [memory_limit_mib(first_process(mix, node)) for node in ("box-0", "iron")] == [256, 256]
+
+
 def test_every_kind_boots_and_runs_its_start_command(mix: Bed) -> None:
     listed = {node["node"]: node for node in mix.status(NAME)["nodes"]}
     assert {node: record["kind"] for node, record in listed.items()} == {

@@ -22,7 +22,7 @@ from benito.embedding.packing import pack
 from benito.errors import InputError, Where
 from benito.plan.allocations import example
 from benito.plan.build import plan
-from benito.topology import placement
+from benito.topology import placement, topdl
 from benito.topology.addressing import assign
 from benito.topology.model import Event, LanKind, ManualRoute, Program, Topology
 from benito.topology.ns import read_source
@@ -387,8 +387,11 @@ def test_plan_shows_what_was_decided(tmp_path: Path) -> None:
     assert packed.stdout.startswith("pnode-0000: 2 nodes\n  nodes:          gw web\n")
 
 
-def test_a_silent_node_of_an_ns_file_is_physical_beside_placed_ones_and_packed_when_all_are() -> None:
+@pytest.mark.parametrize("language", ["ns", "topdl"])
+def test_a_silent_node_is_physical_beside_placed_ones_and_packed_when_all_are(language: str) -> None:
     topology = read_source(FILE.replace("tb-add-node-attribute $gw containers:node_type qemu", ""), "mixed.ns")
+    if language == "topdl":
+        topology = topdl.read_source(topdl.write(topology), "mixed.xml")
     assert [node.kind for node in topology.nodes] == ["physical", "qemu", "qemu"]
 
     made, _ = embed(assign(topology))
