@@ -30,10 +30,11 @@ from typing import Any
 import msgspec
 
 from benito.agent.cgroup import Group
-from benito.agent.driver import Options, Settlement, Surroundings
+from benito.agent.consoles import keep_bounded
+from benito.agent.driver import Options, Settlement, Surroundings, node_of
 from benito.agent.kinds import Kinds
-from benito.agent.rpc import Server, Unreachable
-from benito.agent.runner import Remembered, Runner, Status, exits
+from benito.agent.rpc import Server
+from benito.agent.runner import Remembered, Runner, Status
 from benito.agent.sandbox import LIGHT, RUNTIME
 from benito.agent.spawner import Spawner
 from benito.errors import BenitoError, NodeError
@@ -93,10 +94,17 @@ class Agent:
 
     async def serve(self) -> None:
         """Adopt what runs, then serve until ended."""
-        watching = asyncio.create_task(self._watch_exits())
+        # Heard from before the list of those that run is asked for, so that no end falls in between.
+        ends = await self.spawner.exits()
         await self._adopt()
         await self.server.listen(self.runtime / "agent.sock")
-        await watching
+        bounding = asyncio.create_task(keep_bounded(self.around.nodes))
+        async for end in ends:
+            runner = self.runners.get(node_of(end.job) or "")
+            if runner is not None and runner.boot != "dead":
+                runner.ended(end.code)
+        bounding.cancel()
+        log.error("the init is gone")
 
     async def apply(self, plan: str, secrets: dict[str, str], options: dict[str, Any], revive: bool = False) -> bool:
         """Bring the pnode to the plan: network first, then machines. Machines that died stay dead unless `revive`."""
@@ -248,14 +256,6 @@ class Agent:
                 runner.take_up()
             elif runner.boot != "dead":
                 runner.ended(-signal.SIGKILL if code is None else code)
-
-    async def _watch_exits(self) -> None:
-        try:
-            async for node, code in exits(self.spawner):
-                if node in self.runners:
-                    self.runners[node].ended(code)
-        except Unreachable:
-            log.error("the init is gone")
 
     def _tell(self, event: dict[str, Any]) -> None:
         if "status" in event and self._writing is None:

@@ -10,11 +10,10 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from benito.agent.driver import Driver, Restarted, Settlement, Surroundings, last_line, node_of
-from benito.agent.spawner import Spawner
+from benito.agent.driver import Driver, Restarted, Settlement, Surroundings, last_line
 from benito.errors import BenitoError, NodeError
 from benito.machines.guest_agent import ExecResult
 from benito.machines.node_channel import Booted, StartExit
@@ -204,10 +203,3 @@ class Runner:
     def _set(self, boot: str | None, code: int | None) -> None:
         self.boot, self.code = boot, code
         self.around.tell({"node": self.machine.node, "status": [boot, code]})
-
-
-async def exits(spawner: Spawner) -> AsyncIterator[tuple[str, int]]:
-    """Yield the node and exit code of each machine that ends."""
-    async for exit in spawner.exits():
-        if (node := node_of(exit.job)) is not None:
-            yield node, exit.code

@@ -120,7 +120,7 @@ class Spawner:
         return {name: (job["pid"], job["code"]) for name, job in reply["jobs"].items()}
 
     async def exits(self) -> AsyncIterator[Exit]:
-        """Yield each job's end as it happens; ends when the init does."""
+        """Return what yields each job's end from now on, also while nobody asks for it; it ends when the init does."""
         try:
             reader, writer = await asyncio.open_unix_connection(self.path)
         except OSError as error:
@@ -128,8 +128,16 @@ class Spawner:
         try:
             writer.write(b'{"op": "watch"}\n')
             _reply(await reader.readline(), self.path)
-            while line := await reader.readline():
-                message = json.loads(line)
-                yield Exit(message["exit"], message["pid"], message["code"])
-        finally:
+        except BaseException:
             writer.close()
+            raise
+        return _exits(reader, writer)
+
+
+async def _exits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[Exit]:
+    try:
+        while line := await reader.readline():
+            message = json.loads(line)
+            yield Exit(message["exit"], message["pid"], message["code"])
+    finally:
+        writer.close()
