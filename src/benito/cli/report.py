@@ -48,12 +48,25 @@ def report(bed: Testbed, experiment: ExperimentId, *, linktest: bool, as_json: b
         out.print(f"  {words:<40} {meaning}")
 
 
-def nodes_table(view: ExperimentView) -> Table:
-    """The node table."""
-    made = table("node", "pnode", "image", "control", "experimental", "boot", "start command", title=view.experiment)
+def nodes_table(view: ExperimentView, *, sizes: bool = False) -> Table:
+    """The node table; with their sizes where those were looked up and are asked for."""
+    size = ("size",) if sizes else ()
+    columns = ("node", "pnode", "image", *size, "control", "experimental", "boot", "start command")
+    made = table(*columns, title=view.experiment)
     for node in view.nodes:
-        made.add_row(node.node, node.pnode, node.image, node.control, " ".join(node.addresses), *status_cells(node))
+        own = (size_cell(node),) if sizes else ()
+        addresses = " ".join(node.addresses)
+        made.add_row(node.node, node.pnode, node.image, *own, node.control, addresses, *status_cells(node))
     return made
+
+
+def size_cell(node: NodeView) -> str:
+    """A node's size for people; a physical node has its pnode's."""
+    from benito.topology.sizes import Size, text
+
+    if not node.memory_mib or node.kind == "physical":
+        return "-"
+    return text(Size(node.memory_mib, node.cpus, node.disk_mib))
 
 
 def status_cells(node: NodeView) -> tuple[Text, str]:

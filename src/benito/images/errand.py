@@ -118,16 +118,17 @@ class Found:
 def gather(result: Path, kernel: Path, initrd: Path) -> Found:
     """Take the result apart; InputError when the disk can't be a node, HostError when it left nothing."""
     try:
-        with tarfile.open(result) as archive:
+        with tarfile.open(result, "r:") as archive:
             parts = {member.name: member for member in archive.getmembers() if member.isreg()}
             texts = {name: _text(archive, parts[name]) for name in ("status", "os-release", "cmdline") if name in parts}
             _copy(archive, parts.get("kernel"), kernel)
             _copy(archive, parts.get("initrd"), initrd)
-    except (tarfile.TarError, EOFError) as error:
-        raise HostError(
-            "the first boot ended without a result", hint="is cloud-init in the image? else import it --as-is"
-        ) from error
-    status = texts.get("status", "").strip()
+    except (tarfile.TarError, EOFError):
+        texts = {}
+    if "status" not in texts:
+        hint = "is cloud-init in the image? else import it --as-is"
+        raise HostError("the first boot ended without a result", hint=hint)
+    status = texts["status"].strip()
     if status != "done":
         hint = "the archives it knows must be reachable from this host; or import an image that has them"
         raise InputError(f"the disk can't be made a node: {status.removeprefix('failed: ')}", hint=hint)

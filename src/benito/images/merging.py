@@ -87,7 +87,9 @@ def forget(root: Path) -> None:
             path.write_text({"etc/hostname": "localhost\n", "etc/hosts": "127.0.0.1 localhost\n"}.get(name, ""))
     (root / "tmp").mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)
-    (root / "var/lib/benito").mkdir(mode=0o755, parents=True, exist_ok=True)
+    home = _inside(root, "var/lib/benito")
+    if home is not None:
+        home.mkdir(mode=0o755, exist_ok=True)
 
 
 def _experiment_users(root: Path) -> set[str]:

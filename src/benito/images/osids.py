@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benito.errors import InputError
-from benito.images.catalog import DEFAULT_IMAGE, Catalog
+from benito.images.catalog import DEFAULT_IMAGE, NAME, Catalog
 from benito.images.recipe import RECIPES
 from benito.images.sources import find_archives
 
@@ -87,6 +87,19 @@ def resolve(catalog: Catalog, os: str | None, *, strict: bool = False, default: 
     given = default or _nearest(catalog, family)
     remark = "" if family.linux else f"; what needs {family.title} itself will not run"
     return Resolution(given, f"OS '{os}' ({wanted}) is not at hand: image {given} is given instead{remark}")
+
+
+def by_address(catalog: Catalog, address: str | None, otherwise: Resolution) -> Resolution:
+    """Return the image that was imported under the name of the file at the address, else the other with a notice."""
+    if not address:
+        return otherwise
+    file = address.rstrip("/").rpartition("/")[2].partition("?")[0]
+    name = file.partition(".")[0].lower()
+    if NAME.fullmatch(name) and catalog.has(name):
+        return Resolution(name)
+    notice = f"the disk at {address} was not imported: image {otherwise.name} is given instead"
+    hint = f"`benito image import {name} {file}` would make it"
+    return Resolution(otherwise.name, f"{notice} ({hint})" if NAME.fullmatch(name) else notice)
 
 
 def _classify(os: str) -> tuple[_Family | None, re.Match[str] | None]:

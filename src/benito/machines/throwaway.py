@@ -103,7 +103,7 @@ def _disks(errand: Errand) -> Iterator[str]:
         unmap = {"discard": "unmap", "detect-zeroes": "unmap"} if name == "disk" else {}
         yield from ("-blockdev", json.dumps({"driver": kind, "node-name": name, "file": file, **unmap}))
         serial = RESULT_SERIAL if name == "result" else f"benito-{name}"
-        boot = ",bootindex=0" if name == "disk" else ""
+        boot = ",bootindex=0" if name == "disk" and errand.kernel is None else ""
         yield from ("-device", f"virtio-blk-pci,drive={name},serial={serial},addr=0{3 + number}.0{boot}")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benito.agent.cgroup import Group
 from benito.errors import BusyError
+from benito.images import store as images
 from benito.network import hub
 from benito.testbed import names, reservations, templates
 from benito.testbed.home import RUNTIME, ExperimentId, Place
@@ -36,7 +37,17 @@ def sweep(bed: Testbed, *, dry_run: bool = False) -> list[Finding]:
     """Put right every experiment of this home and remove what belongs to none; with `dry_run` only tell."""
     done = "would be removed" if dry_run else "removed"
     made = (Finding(what, done) for what in templates.sweep(bed.home, dry_run=dry_run))
-    return [*_experiments(bed, dry_run), *_orphans(bed, dry_run), *made]
+    return [*_experiments(bed, dry_run), *_orphans(bed, dry_run), *made, *_images(bed, dry_run)]
+
+
+def _images(bed: Testbed, dry_run: bool) -> Iterator[Finding]:
+    """What interrupted builds and imports left, and contents of images that nothing needs."""
+    for folder in images.leftovers(bed.catalog):
+        yield Finding(f"{folder.name}, a half-made image", "would be removed" if dry_run else "removed")
+    if not dry_run:
+        images.clear(bed.catalog)
+        for digest in images.collect(bed.catalog):
+            yield Finding(f"an image's contents that nothing needs ({digest[:12]})", "removed")
 
 
 def _experiments(bed: Testbed, dry_run: bool) -> Iterator[Finding]:

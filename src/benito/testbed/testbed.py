@@ -14,13 +14,14 @@ from pathlib import Path
 from benito.embedding.model import Assignment
 from benito.errors import BusyError, HostError, InputError, StateError
 from benito.images.catalog import Catalog
-from benito.images.osids import Resolution, resolve
+from benito.images.osids import Resolution, by_address, resolve
 from benito.images.recipe import RECIPES
 from benito.testbed import flock, names, reservations
 from benito.testbed.config import Config, load
 from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.store import ExperimentRecord, Settings, State, Store
 from benito.topology.model import Topology
+from benito.topology.placement import image_url
 from benito.topology.sizes import sizes
 
 TRANSITIONAL = frozenset({State.ACTIVATING, State.MODIFYING, State.SWAPPING, State.TERMINATING})
@@ -173,7 +174,8 @@ class Testbed:
     def images(self, topology: Topology, settings: Settings) -> dict[str, Resolution]:
         """Return which image each node gets; InputError for an image that isn't there and can't be built.
 
-        An image named by an option is taken literally; what the file names may be an OS id of an old testbed.
+        An image named by an option is taken literally; what the file names may be an OS id of an old testbed. The
+        address of a disk (containers:qemu_url) stands for the image that was imported from it.
         """
         default = resolve(self.catalog, settings.default_os, strict=settings.strict_os)
         if settings.image:
@@ -184,7 +186,8 @@ class Testbed:
             name: resolve(self.catalog, name, strict=settings.strict_os, default=default.name) if name else default
             for name in dict.fromkeys(node.os for node in topology.nodes)
         }
-        return {node.name: resolved[node.os] for node in topology.nodes}
+        addresses = {node.name: image_url(node.attributes) for node in topology.nodes}
+        return {node.name: by_address(self.catalog, addresses[node.name], resolved[node.os]) for node in topology.nodes}
 
     def remove(self, place: Place) -> None:
         """Remove an experiment's folder and entry; nothing of it may run any more."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from benito.errors import BenitoError
-from benito.testbed.home import Place
+from benito.plan import files as plan_files
+from benito.testbed.home import ExperimentId, Place
 from benito.testbed.keeping import Request, ask_keeper, keeper_alive, start_keeper
 from benito.testbed.store import ExperimentRecord, NodeRecord, State
 from benito.testbed.testbed import Testbed
@@ -33,6 +34,11 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """The start command's exit code; the machine process's when dead."""
     name: str
     """What to give to ssh."""
+    memory_mib: int = 0
+    """0 where it wasn't looked up (`with_sizes`)."""
+    cpus: int = 0
+    disk_mib: int = 0
+    """0: as large as the image's."""
 
 
 class ExperimentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +65,23 @@ def experiment_view(bed: Testbed, record: ExperimentRecord) -> ExperimentView:
     if record.state is State.ACTIVE:
         statuses, pnodes = _ask(bed, place, record, nodes)
     return assemble(bed, record, nodes, statuses, pnodes)
+
+
+def with_sizes(bed: Testbed, view: ExperimentView) -> ExperimentView:
+    """Return the view with its nodes' sizes, which their plans know; without them for who may not read those."""
+    place = bed.home.place(ExperimentId.parse(view.experiment))
+    try:
+        plans = plan_files.read(place.plans)
+    except OSError:
+        return view
+    machines = {machine.node: machine for plan in plans for machine in plan.machines}
+    nodes = [
+        msgspec.structs.replace(node, memory_mib=machine.memory_mib, cpus=machine.cpus, disk_mib=machine.disk_mib)
+        if (machine := machines.get(node.node))
+        else node
+        for node in view.nodes
+    ]
+    return msgspec.structs.replace(view, nodes=tuple(nodes))
 
 
 def assemble(

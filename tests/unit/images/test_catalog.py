@@ -9,7 +9,7 @@ import pytest
 from benito.errors import InputError
 from benito.images import store
 from benito.images.catalog import Catalog, ImageInfo
-from benito.images.osids import resolve
+from benito.images.osids import Resolution, by_address, resolve
 
 OLD_IDS = [
     "UBUNTU12-64-STD",
@@ -89,6 +89,31 @@ def test_an_image_of_the_same_distribution_is_nearer(tmp_path: Path) -> None:
     assert resolve(catalog, "UBUNTU2204-64-STD").name == "ubuntu-22"
     assert resolve(catalog, "UBUNTU12-64-STD").name == "ubuntu-20"
     assert resolve(catalog, "FC6-STD").name == "debian-12"
+
+
+def test_the_very_release_is_given_whether_built_or_not(tmp_path: Path) -> None:
+    put_image(tmp_path, "debian-12")
+    resolution = resolve(Catalog(tmp_path), "DEB12-64-STD", strict=True)
+    assert (resolution.name, resolution.notice) == ("debian-12", "OS 'DEB12-64-STD' is given as image debian-12")
+
+
+def test_a_default_stands_for_nodes_that_are_silent_and_systems_that_are_missing(tmp_path: Path) -> None:
+    put_image(tmp_path, "mine")
+    catalog = Catalog(tmp_path)
+    assert resolve(catalog, None, default="mine").name == "mine"
+    assert resolve(catalog, "FC6-STD", default="mine").name == "mine"
+    assert resolve(catalog, "debian-12", default="mine").name == "debian-12"
+
+
+def test_the_address_of_a_disk_stands_for_what_was_imported_from_it(tmp_path: Path) -> None:
+    put_image(tmp_path, "lab")
+    catalog, otherwise = Catalog(tmp_path), Resolution("debian-12")
+    assert by_address(catalog, "http://old.test/images/Lab.qcow2.bz2", otherwise) == Resolution("lab")
+    assert by_address(catalog, None, otherwise) == otherwise
+    given = by_address(catalog, "http://old.test/images/other.qcow2", otherwise)
+    assert given.name == "debian-12"
+    assert given.notice is not None
+    assert "was not imported: image debian-12 is given instead" in given.notice
 
 
 def test_strict_refuses_another_os(tmp_path: Path) -> None:
