@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 import resource
@@ -16,6 +15,8 @@ from benito.services.crowd import Crowd
 
 log = logging.getLogger(__name__)
 BACKLOG = 1024
+LINGER_S = 5.0
+"""How long the last words to a client wait for it to read them."""
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -53,6 +54,7 @@ async def serve(listener: socket.socket, crowd: Crowd, converse: Conversation, l
         try:
             if crowd.enter(writer, transport.abort):
                 await converse(reader, writer)
+                await _close(writer)
         except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
             # A talk is cancelled when the door closes, and nobody waits for it to say so.
             pass
@@ -61,7 +63,10 @@ async def serve(listener: socket.socket, crowd: Crowd, converse: Conversation, l
         finally:
             talks.discard(talk)
             crowd.leave(writer)
-            _close(writer, transport)
+            if writer.transport is None:
+                # A TLS handshake that was cut off leaves a writer without transport, over which asyncio stumbles.
+                writer._transport = transport
+            writer.transport.abort()
 
     server = await asyncio.start_server(welcome, sock=listener, limit=limit, backlog=BACKLOG)
     try:
@@ -73,9 +78,8 @@ async def serve(listener: socket.socket, crowd: Crowd, converse: Conversation, l
         await asyncio.gather(*talks, return_exceptions=True)
 
 
-def _close(writer: asyncio.StreamWriter, transport: asyncio.WriteTransport) -> None:
-    if writer.transport is None:
-        # A TLS handshake that was cut off leaves a writer without transport, which asyncio itself stumbles over.
-        writer._transport = transport
-    with contextlib.suppress(OSError):
-        writer.close()
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """End a connection when what was written has been read, or a while later."""
+    writer.close()
+    async with asyncio.timeout(LINGER_S):
+        await writer.wait_closed()

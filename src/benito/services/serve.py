@@ -18,7 +18,7 @@ from typing import Any
 from benito.errors import BusyError
 from benito.services import status_rpc
 from benito.services.access import Access, folder, new_token, token_file
-from benito.services.address import HOST, PORT
+from benito.services.address import HOST, PORT, remember
 from benito.services.certificates import Authority, own_names
 from benito.services.doors import Doors
 from benito.services.listening import bound, many_files
@@ -107,9 +107,11 @@ async def serve(bed: Testbed, options: Options, tell: Callable[[Listening], None
         status = StatusDoor(doors, open_to_all=not options.exposed and not options.status_needs_token)
         scheme = "https" if options.exposed else "http"
         host = _bracketed(options.listen)
+        pages = f"{scheme}://{host}:{_port(web_socket)}"
+        remember(bed.home, pages)
         tell(
             Listening(
-                f"{scheme}://{host}:{_port(web_socket)}",
+                pages,
                 f"https://{host}:{_port(xmlrpc_socket)}{door.PATH}",
                 (options.listen, _port(status_socket)),
                 user,

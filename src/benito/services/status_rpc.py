@@ -89,9 +89,10 @@ class StatusDoor:
             if words:
                 self.crowd.busy(writer)
                 writer.write(await self._answer(talk, words))
+                # Who doesn't read the answer counts as silent.
+                self.crowd.heard(writer)
                 async with asyncio.timeout(WRITE_S):
                     await writer.drain()
-                self.crowd.heard(writer)
 
     async def _answer(self, talk: _Talk, words: list[str]) -> bytes:
         command = self._commands.get(words[0])

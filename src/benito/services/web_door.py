@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Generator
@@ -51,7 +52,11 @@ class WebDoor:
 
     async def serve(self, listener: socket.socket) -> None:
         """Answer until `end`."""
-        await self._server.serve(sockets=[listener])
+        watching = asyncio.create_task(self.crowd.watch())
+        try:
+            await self._server.serve(sockets=[listener])
+        finally:
+            watching.cancel()
 
     def end(self) -> None:
         """Let the answers under way finish, and no more."""

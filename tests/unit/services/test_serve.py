@@ -17,6 +17,7 @@ from benito.cli.serve import command, tell
 from benito.errors import BusyError, HostError
 from benito.services import unit
 from benito.services.access import folder, token_file
+from benito.services.address import experiment_url
 from benito.services.serve import Listening, Options, alone, serve
 from benito.testbed.testbed import Testbed
 
@@ -64,6 +65,7 @@ def test_every_door_is_open_and_all_close(bed: Testbed) -> None:
         answered = await got(web, f"{ask}Authorization: Bearer {token}\r\n\r\n")
         assert answered.startswith("HTTP/1.1 200")
         assert await got(f"127.0.0.1:{listening.status[1]}", "list_request\nquit\n") == "list_reply {}\n"
+        assert experiment_url(bed.home, "P", "E") == f"{web}/experiments/P/E"
         assert listening.xmlrpc.endswith("/usr/testbed")
         # Clients that stay and say nothing don't keep the doors open.
         for port in ports:
@@ -135,7 +137,8 @@ def test_a_restart_keeps_every_key(bed: Testbed) -> None:
         await asyncio.sleep(0)
 
     def keys() -> dict[str, bytes]:
-        return {str(file): file.read_bytes() for file in folder(bed.home).rglob("*") if file.is_file()}
+        files = [file for file in folder(bed.home).rglob("*") if file.is_file() and file.name != "address"]
+        return {str(file): file.read_bytes() for file in files}
 
     run(bed, scenario)
     before = keys()

@@ -229,3 +229,21 @@ def test_a_swap_out_shows_at_once(bed: Testbed) -> None:
         assert await asked(port, "status_request Demo/star") == ["status_reply {}\n"]
 
     run(bed, scenario)
+
+
+def test_who_never_reads_is_let_go(bed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_rpc, "WRITE_S", 0.2)
+
+    async def scenario(door: StatusDoor, port: int, keeper: Keeper) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as deaf:
+            deaf.setblocking(False)
+            # As much as it takes: the buffers between are the system's affair.
+            with contextlib.suppress(ConnectionError):
+                async with asyncio.timeout(60):
+                    while True:
+                        with contextlib.suppress(BlockingIOError):
+                            deaf.send(b"help\n" * 1000)
+                        await asyncio.sleep(0.001)
+        assert await asked(port, "state_request Demo/star") == ["state_reply 'active'\n"]
+
+    run(bed, scenario)

@@ -56,7 +56,7 @@ def make(pid: str, eid: str, file: Path, placing: EmbeddingOptions, told: argpar
     topology = bed.create(experiment, file, chosen)
     tell_notices(topology, file)
     print(f"Created {experiment} (nodes: {len(topology.nodes)}, links and LANs: {len(topology.lans)}).")
-    print(f"See it at {experiment_url(experiment.pid, experiment.eid)} (while `benito serve` runs).")
+    print(f"See it at {experiment_url(bed.home, experiment.pid, experiment.eid)} (while `benito serve` runs).")
     if not told.swapin:
         print("Status: swapped")
         say(f"swap it in with: benito swapin {experiment}")

@@ -84,8 +84,8 @@ class XmlRpcDoor:
             answer = await _unless_gone(writer, self._answer(user, request, body))
             if answer is None:
                 return
-            await self._send(connection, writer, answer)
             self.crowd.heard(writer)
+            await self._send(connection, writer, answer)
             if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                 return
             connection.start_next_cycle()
