@@ -243,7 +243,7 @@ class Simulation:
         doors = Doors(bed, access, self.operations, Watches(bed))
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
-        door = WebDoor(doors, "127.0.0.1", self.port, None)
+        door = WebDoor(doors, ["127.0.0.1"], self.port, None)
         serving = asyncio.create_task(door.serve(listener))
         keeping = asyncio.create_task(doors.keep())
         self._ready.set()

@@ -32,6 +32,7 @@ def command(init: bool, install_unit: bool, **told: str | int | bool) -> None:
     import msgspec
 
     from benito.cli.common import say
+    from benito.services.certificates import own_names
     from benito.services.serve import Options, alone, prepare, serve
     from benito.testbed.testbed import Testbed, require_root
 
@@ -39,7 +40,7 @@ def command(init: bool, install_unit: bool, **told: str | int | bool) -> None:
     bed = Testbed()
     options = msgspec.convert(told, Options)
     if init:
-        _tell_keys(bed, prepare(bed, options.listen)[1])
+        _tell_keys(bed, prepare(bed, own_names(options.listen))[1])
         return
     if install_unit:
         _install(bed)

@@ -133,6 +133,12 @@ def host_routes() -> list[ipaddress.IPv4Network]:
     return sorted(found)
 
 
+def host_addresses() -> list[str]:
+    """Return the addresses that this host has."""
+    with netlink() as link:
+        return [str(message.get_attr("IFA_ADDRESS")) for message in link.get_addr()]
+
+
 def forward_obstacle() -> str | None:
     """Name what on this host drops forwarded packets and so cuts experiments off from the internet, if anything does.
 

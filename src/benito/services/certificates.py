@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from benito.errors import HostError
+from benito.network.host import host_addresses
 from benito.services.files import write_secret
 
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 730
 RENEW_DAYS = 30
+EVERYWHERE = ("0.0.0.0", "::")
 BACKDATED = datetime.timedelta(hours=1)
 """Clocks differ."""
 
@@ -87,11 +89,10 @@ class Authority:
 
 
 def own_names(listen: str) -> list[str]:
-    """Return the names and addresses by which this server is addressed."""
+    """Return the names and addresses by which this server is addressed; all of the host's when it listens on all."""
     names = ["localhost", "127.0.0.1", "::1", socket.gethostname()]
-    if listen not in ("0.0.0.0", "::"):
-        names.append(listen)
-    return list(dict.fromkeys(name for name in names if name))
+    names += host_addresses() if listen in EVERYWHERE else [listen]
+    return list(dict.fromkeys(name.lower() for name in names if name))
 
 
 def _new_key() -> ec.EllipticCurvePrivateKey:

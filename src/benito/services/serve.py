@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,10 +66,10 @@ class Listening:
     """The first administrator."""
 
 
-def prepare(bed: Testbed, listen: str) -> tuple[Authority, User]:
+def prepare(bed: Testbed, names: Iterable[str]) -> tuple[Authority, User]:
     """Make what is missing: authority, server's certificate, a first administrator with token and certificate."""
     authority = Authority(folder(bed.home))
-    authority.ensure(own_names(listen))
+    authority.ensure(names)
     access = Access(bed)
     access.people.prepare()
     user = first_user(access.people)
@@ -96,14 +96,16 @@ def alone(bed: Testbed) -> Iterator[None]:
 async def serve(bed: Testbed, options: Options, tell: Callable[[Listening], None]) -> None:
     """Open the doors, tell where, and keep them open until SIGTERM or SIGINT."""
     many_files()
-    authority, user = prepare(bed, options.listen)
+    # A netlink socket of its own loop: not in this thread.
+    names = await asyncio.to_thread(own_names, options.listen)
+    authority, user = prepare(bed, names)
     doors = Doors.open(bed)
     with contextlib.ExitStack() as stack:
         web_socket = stack.enter_context(bound(options.listen, options.web_port, "the web page"))
         status_socket = stack.enter_context(bound(options.listen, options.status_port, "the status door"))
         xmlrpc_socket = stack.enter_context(bound(options.listen, options.xmlrpc_port, "the XML-RPC"))
         xmlrpc = XmlRpcDoor(doors, authority.context)
-        web = WebDoor(doors, options.listen, _port(web_socket), authority if options.exposed else None)
+        web = WebDoor(doors, names, _port(web_socket), authority if options.exposed else None)
         status = StatusDoor(doors, open_to_all=not options.exposed and not options.status_needs_token)
         scheme = "https" if options.exposed else "http"
         host = _bracketed(options.listen)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from benito.services.certificates import Authority, own_names
+from benito.services.certificates import Authority
 from benito.services.crowd import Crowd
 from benito.services.doors import Doors
 from benito.services.middleware import guarded
@@ -27,12 +27,10 @@ GRACE_S = 2
 class WebDoor:
     """Serves the pages until told to end."""
 
-    def __init__(self, doors: Doors, listen: str, port: int, authority: Authority | None) -> None:
-        """With an authority it speaks TLS, as it must on a network."""
+    def __init__(self, doors: Doors, names: Iterable[str], port: int, authority: Authority | None) -> None:
+        """With an authority it speaks TLS, as it must on a network; `names` are what it may be addressed by."""
         self.crowd = Crowd(MAX_CONNECTIONS, SILENT_S)
-        pages = guarded(
-            application(doors), doors.access, hosts=own_names(listen), port=port, secure=authority is not None
-        )
+        pages = guarded(application(doors), doors.access, hosts=names, port=port, secure=authority is not None)
         certificate: Path | None = authority.server if authority else None
         self._server = _Server(
             uvicorn.Config(

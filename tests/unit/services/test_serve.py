@@ -18,6 +18,7 @@ from benito.errors import BusyError, HostError
 from benito.services import unit
 from benito.services.access import folder, token_file
 from benito.services.address import experiment_url
+from benito.services.certificates import own_names
 from benito.services.serve import Listening, Options, alone, serve
 from benito.testbed.testbed import Testbed
 
@@ -176,3 +177,8 @@ def test_systemd_hears_when_the_doors_are_open(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "n"))
         unit.ready()
         assert manager.recv(100) == b"READY=1"
+
+
+def test_on_all_addresses_each_is_a_name() -> None:
+    assert {"127.0.0.1", "localhost"} < set(own_names("0.0.0.0"))
+    assert "192.0.2.9" in own_names("192.0.2.9")

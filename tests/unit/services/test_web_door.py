@@ -51,7 +51,7 @@ def run(bed: Testbed, scenario: Callable[[Page], Awaitable[None]]) -> None:
         token = new_token(bed.home, doors.access.people, doors.access.people.add("root", admin=True))
         with bound("127.0.0.1", 0, "a test") as listener:
             port = listener.getsockname()[1]
-            door = WebDoor(doors, "127.0.0.1", port, None)
+            door = WebDoor(doors, ["127.0.0.1"], port, None)
             serving = asyncio.create_task(door.serve(listener))
             await scenario(Page(door, port, token))
             door.end()
