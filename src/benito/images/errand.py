@@ -155,7 +155,7 @@ def _os_release(text: str) -> dict[str, str]:
 
 
 _KEPT = ("root=", "rootfstype=", "rootflags=", "ro", "rw")
-_OURS = "console=ttyS0 quiet loglevel=3 mitigations=off net.ifnames=0 panic=-1"
+_OURS = "console=ttyS0 loglevel=3 mitigations=off net.ifnames=0 panic=-1"
 
 
 def _arguments(cmdline: str) -> str:
