@@ -25,7 +25,6 @@ from benito.agent import sandbox
 from benito.errors import HostError
 from benito.gateway import shares
 from benito.gateway.shares import SOURCES, STATE, VIEWS, Served, ShareSettings
-from benito.idmap import mount_for_nodes
 from benito.mounts import (
     MS_BIND,
     MS_NODEV,
@@ -77,9 +76,7 @@ def furnish(root: Path, settings: ShareSettings) -> None:
     (root / "etc" / "mtab").symlink_to("/proc/self/mounts")
     _bind(Path(settings.folder), root / STATE.name, read_only=False)
     for number, share in enumerate(settings.shares):
-        source = root / SOURCES.name / str(number)
-        source.mkdir(parents=True)
-        mount_for_nodes(Path(share.source), source, share.people, read_only=share.read_only)
+        _bind(Path(share.source), root / SOURCES.name / str(number), read_only=share.read_only)
         (root / VIEWS.name / str(number)).mkdir(parents=True)
     (root / "ganesha.conf").write_text(shares.configuration(settings.shares))
     _pivot(root)

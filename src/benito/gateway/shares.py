@@ -2,7 +2,10 @@
 
 NFS names files by handles, and a file system opens any handle of its own, so whoever forges one leaves the folder that
 was shared. Therefore no folder of the host is served itself: each is seen through a file system in user space
-(bindfs), whose handles name nothing but what lies in it. Whose the files are in it is the business of `idmap`.
+(bindfs), whose handles name nothing but what lies in it.
+
+Who is root in a node says what user he is. Within the project's folder that is believed of everybody but root, who is
+an ordinary user of the host there (`idmap.OWNER`); in a folder that one person shares, everybody is that person.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from benito.gateway.settings import NFS_PORT
+from benito.idmap import OWNER
 
 LEASE_S = GRACE_S = 15
 """How long after a restart of the server only what clients had before is given; over sooner when all have it again."""
@@ -28,7 +32,9 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     read_only: bool = False
     people: tuple[int, ...] = ()
-    """Whose files in it are theirs in the nodes, too; see `idmap`."""
+    """Whose files in it are theirs in containers, too; see `idmap`."""
+    everybody: int = 0
+    """As whom virtual machines use it, whoever asks; 0: each as who he is."""
 
 
 class ShareSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +82,9 @@ EXPORT {{
     Pseudo = {_quoted(share.target)};
     Filesystem_Id = 4711.{number + 1};
     Access_Type = {"RO" if share.read_only else "RW"};
-    Squash = No_Root_Squash;
+    Squash = {"All_Squash" if share.everybody else "Root_Squash"};
+    Anonymous_Uid = {share.everybody or OWNER};
+    Anonymous_Gid = {share.everybody or OWNER};
     SecType = sys;
     FSAL {{ Name = VFS; }}
 }}

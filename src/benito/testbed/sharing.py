@@ -119,7 +119,9 @@ def prepare(
         _refuse_source(each.source, Path(each.source), home, settings.members[0], each.read_only)
         require_idmap(Path(each.source))
         own = (creator,) if is_person(creator) else ()
-        served.append(Served(source=each.source, target=each.target, read_only=each.read_only, people=own))
+        served.append(
+            Served(source=each.source, target=each.target, read_only=each.read_only, people=own, everybody=creator)
+        )
     file = place.folder / KEPT
     file.write_bytes(msgspec.json.encode(served))
     file.chmod(0o600)

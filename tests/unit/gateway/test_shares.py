@@ -9,7 +9,7 @@ def test_each_folder_is_an_export_of_its_view_never_of_itself() -> None:
     text = configuration(
         (
             Served(source="/srv/secret", target="/proj/P", people=(1000,)),
-            Served(source="/home/a", target='/share/"x', read_only=True),
+            Served(source="/home/a", target='/share/"x', read_only=True, everybody=1001),
         )
     )
     first, second = text.split("EXPORT {")[1:]
@@ -21,6 +21,8 @@ def test_each_folder_is_an_export_of_its_view_never_of_itself() -> None:
     assert "Path = /views/1;" in second
     assert r'Pseudo = "/share/\"x";' in second
     assert "Access_Type = RO;" in second
+    assert "Squash = Root_Squash;\n    Anonymous_Uid = 64072;" in first
+    assert "Squash = All_Squash;\n    Anonymous_Uid = 1001;" in second
     assert "Protocols = 4;" in text
 
 
