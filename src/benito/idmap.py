@@ -1,4 +1,4 @@
-"""Mounts that show a folder's files with other owners (mount_setattr(2), Linux 5.12), as containers have the host's folders.
+"""Mounts that show a folder's files with other owners (mount_setattr(2), Linux 5.12): the host's folders in containers.
 
 The nodes' root is an ordinary user on the host, OWNER; people who are named are themselves on both sides; whoever else
 owns a file, the host's root above all, is nobody in the nodes. The kernel gives nobody power over files of an owner

@@ -139,7 +139,7 @@ def processes(bed: Bed, name: str, words: bytes) -> list[int]:
 
 
 def test_the_projects_folder_and_shares_are_there_before_start_commands_run(gate: Bed) -> None:
-    eventually(lambda: [code for _, code in gate.nodes(NAME).values()] == [0, 0], 60, "both start commands end well")
+    eventually(lambda: [code for _, code in gate.nodes(NAME).values()] == [0, 0], 120, "both start commands end well")
     logs = gate.home / "proj" / "TestGate" / "exp" / "open" / "logs"
     assert {path.name: path.read_text() for path in logs.iterdir()} == {"from-vm": "tool\n", "from-box": "tool\n"}
 
