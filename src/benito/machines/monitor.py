@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qemu.qmp import EventListener, ExecuteError, QMPClient
-from qemu.qmp.protocol import ConnectError, Runstate, StateError
+from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
+from qemu.qmp.protocol import ConnectError, Runstate
 
 from benito.errors import NodeError
 from benito.machines.sockets import connect_socket
@@ -55,12 +55,15 @@ class Monitor:
             return await asyncio.wait_for(client.execute(command, dict(arguments or {})), _CALL_TIMEOUT)
         except ExecuteError as error:
             raise NodeError(f"{self._node}: QEMU refused {command}: {error.error_class}: {error}") from error
-        except (StateError, EOFError, OSError, TimeoutError) as error:
+        except (QMPError, EOFError, OSError, TimeoutError) as error:
             raise NodeError(f"{self._node}: QEMU is gone or does not answer {command}") from error
 
     async def hand_over(self, name: str, file: int) -> None:
         """Give QEMU an open file by its descriptor; as `fd:NAME` it is the end of a migration, once."""
-        self._connected().send_fd_scm(file)
+        try:
+            self._connected().send_fd_scm(file)
+        except (QMPError, OSError) as error:
+            raise NodeError(f"{self._node}: QEMU takes no files") from error
         await self.execute("getfd", {"fdname": name})
 
     async def save(self, file: int) -> None:
