@@ -31,8 +31,8 @@ _SCRATCH = ("console.log", "qemu.log")
 async def cast(body: qemu.Body, image: Image, digest: str, folder: Path, sockets: Path) -> None:
     """Fill the folder, two below a home, with a template for such machines.
 
-    `sockets` is a short path where a folder can be made. NodeError when the image can't be a template, HostError when
-    this host can't make it.
+    `sockets` is a short path where a folder can be made. UnfitError when the image can't be a template, NodeError or
+    HostError when this machine didn't become one.
     """
     began = time.monotonic()
     template = Template(folder)

@@ -39,6 +39,10 @@ _BRING_IN = (
 )
 
 
+class UnfitError(NodeError):
+    """A machine of this image can't be a template, today or any other day."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostKey:
     """A machine's ssh host key, both halves as OpenSSH writes them."""
@@ -228,12 +232,12 @@ def _check(done: ExecResult, node: str) -> None:
 
 
 async def prepare_template(agent: GuestAgent, timeout: float) -> None:
-    """Make the booted guest ready to be a template; NodeError, with the reason, when its image can't be one."""
+    """Make the booted guest ready to be a template; UnfitError, with the reason, when its image can't be one."""
     script, wake = (files("benito.machines").joinpath(f"inside/{name}").read_text() for name in ("sleep", "wake"))
     done = await agent.exec(["/bin/sh", "-c", script], input=wake.encode(), timeout=timeout)
     if done.code != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NodeError(said[-1] if said else f"its preparation ended with exit status {done.code}")
+        raise UnfitError(said[-1] if said else f"its preparation ended with exit status {done.code}")
 
 
 async def read_state(agent: GuestAgent) -> BootState:

@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 
 from benito import run
-from benito.errors import BenitoError, BusyError, HostError, InputError, NodeError
+from benito.errors import BenitoError, BusyError, InputError, NodeError
 from benito.images.catalog import Catalog, Image
 from benito.machines import qemu
 from benito.machines.accelerator import decide
 from benito.machines.casting import cast
+from benito.machines.guest import UnfitError
 from benito.machines.shelf import Shelf
 from benito.machines.template import Record, Template, digest
 from benito.plan import model
@@ -31,7 +32,6 @@ from benito.testbed.testbed import Testbed
 AT_ONCE = os.cpu_count() or 1
 """Templates that are made at the same time: each keeps a processor busy."""
 LOOK_AGAIN_S = 0.2
-_RETRIES = 2
 
 Wanted = Mapping[str, tuple[qemu.Body, Image]]
 """What machines need to be cloned from, by its template's digest."""
@@ -90,11 +90,8 @@ async def _have(shelf: Shelf, wanted: Wanted, progress: Progress, held: ExitStac
         body, image = wanted[name]
         async with turns:
             try:
-                for _ in range(_RETRIES):
-                    if await _make(shelf, name, body, image, progress):
-                        held.enter_context(shelf.held(name))
-                        return name
-                raise HostError(f"the template {name} is removed again and again")
+                await _make(shelf, name, body, image, progress, held)
+                return name
             except BenitoError as error:
                 faults.setdefault(f"machines of {image.name} boot, which takes longer: {error.message}", name)
                 return None
@@ -105,13 +102,18 @@ async def _have(shelf: Shelf, wanted: Wanted, progress: Progress, held: ExitStac
     return [name for name in found if name is not None]
 
 
-async def _make(shelf: Shelf, name: str, body: qemu.Body, image: Image, progress: Progress) -> bool:
-    """Have the template made by us or by somebody else; returns whether it is there."""
+async def _make(shelf: Shelf, name: str, body: qemu.Body, image: Image, progress: Progress, held: ExitStack) -> None:
+    """Have the template, made by us or by somebody else, and hold it."""
     told = False
-    while shelf.find(name) is None:
-        if reason := shelf.refusal(name):
-            raise NodeError(reason)
+    while True:
         try:
+            with ExitStack() as holding:
+                holding.enter_context(shelf.held(name))
+                if shelf.find(name) is not None:
+                    held.push(holding.pop_all())
+                    return
+            if reason := shelf.refusal(name):
+                raise NodeError(reason)
             with shelf.alone(name):
                 if shelf.find(name) is None:
                     await _cast(shelf, name, body, image)
@@ -120,7 +122,6 @@ async def _make(shelf: Shelf, name: str, body: qemu.Body, image: Image, progress
                 progress.step(f"waiting for a template of {image.name} that somebody else is making")
             told = True
             await asyncio.sleep(LOOK_AGAIN_S)
-    return True
 
 
 async def _cast(shelf: Shelf, name: str, body: qemu.Body, image: Image) -> None:
@@ -129,7 +130,7 @@ async def _cast(shelf: Shelf, name: str, body: qemu.Body, image: Image) -> None:
     try:
         await cast(body, image, name, folder, RUNTIME / f"{_prefix(shelf)}{name}")
         await asyncio.to_thread(shelf.put, name, folder)
-    except NodeError as error:
+    except UnfitError as error:
         shelf.refuse(name, error.message)
         raise
     finally:
