@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,9 @@ def _refusal(wanted: Wanted, base: Path) -> Fault | None:
     if "://" in location:
         return wanted.fault("can't be fetched: only http and https can")
     try:
+        # To open a pipe may take for ever, and to open a device may do harm.
+        if not stat.S_ISREG(_path(location, base).stat().st_mode):
+            return wanted.fault("is no ordinary file")
         with _path(location, base).open("rb") as file:
             file.read(1)
     except PermissionError:

@@ -89,6 +89,18 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who can read everything")
+@pytest.mark.timeout(60)
+def test_a_pipe_or_a_device_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    asked = topology(
+        tmp_path,
+        f"tb-set-node-tarfiles $n(0) /opt {tmp_path}/pipe",
+        "tb-set-node-tarfiles $n(1) /opt /dev/null",
+        f"tb-set-node-tarfiles $n(2) /opt {tmp_path}",
+    )
+    assert ["is no ordinary file" in str(fault) for fault in missing(asked)] == [True] * 3
+
+
 def test_a_person_gets_no_file_that_is_not_theirs(tmp_path: Path) -> None:
     write_archive(tmp_path / "a.tar.gz")
     (tmp_path / "a.tar.gz").chmod(0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from benito.cli.known import emulab
@@ -23,20 +24,7 @@ def start(words: list[str]) -> int:
     from benito.testbed.home import ExperimentId
     from benito.testbed.testbed import Testbed, require_root
 
-    ask = emulab.parser(NAME, "Create an experiment from a file and swap it in.")
-    ask.add_argument("-p", dest="pid", required=True, help="project")
-    ask.add_argument("-e", dest="eid", required=True, help="name of the experiment, which must be new")
-    ask.add_argument("-i", action="store_true", help="swap in at once (which always happens; there is no batch queue)")
-    ask.add_argument("-w", dest="wait", action="store_true", help="wait until it is active")
-    ask.add_argument("-f", dest="preload", action="store_true", help="don't swap it in")
-    ask.add_argument("-q", dest="quiet", action="store_true", help="say less")
-    ask.add_argument("-N", action="store_true", help="no mail (there is none)")
-    for option in WITHOUT_EFFECT:
-        ask.add_argument(option, dest=f"no_effect_{option[1]}", metavar="VALUE", help="taken, without effect")
-    ask.add_argument("--packing", type=int, default=10, help="virtual nodes on each host")
-    ask.add_argument("--ignore-missing-software", action="store_true")
-    ask.add_argument("file", metavar="nsfile", type=Path, help="NS or TopDL")
-    told = emulab.told_of(ask, words)
+    told = emulab.told_of(_parser(), words)
     require_root(f"`{NAME}`")
     bed = Testbed()
     name = ExperimentId.checked(told.pid, told.eid)
@@ -52,6 +40,23 @@ def start(words: list[str]) -> int:
     if not told.wait:
         say(f"wait for it with: expwait -e {name.pid},{name.eid} active")
     return emulab.begin(bed, request, wait=told.wait, begun=f"{name} is being started", done=f"{name} is active")
+
+
+def _parser() -> argparse.ArgumentParser:
+    ask = emulab.parser(NAME, "Create an experiment from a file and swap it in.")
+    ask.add_argument("-p", dest="pid", required=True, help="project")
+    ask.add_argument("-e", dest="eid", required=True, help="name of the experiment, which must be new")
+    ask.add_argument("-i", action="store_true", help="swap in at once (which always happens; there is no batch queue)")
+    ask.add_argument("-w", dest="wait", action="store_true", help="wait until it is active")
+    ask.add_argument("-f", dest="preload", action="store_true", help="don't swap it in")
+    ask.add_argument("-q", dest="quiet", action="store_true", help="say less")
+    ask.add_argument("-N", action="store_true", help="no mail (there is none)")
+    for option in WITHOUT_EFFECT:
+        ask.add_argument(option, dest=f"no_effect_{option[1]}", metavar="VALUE", help="taken, without effect")
+    ask.add_argument("--packing", type=int, default=10, help="virtual nodes on each host")
+    ask.add_argument("--ignore-missing-software", action="store_true")
+    ask.add_argument("file", metavar="nsfile", type=Path, help="NS or TopDL")
+    return ask
 
 
 def main() -> None:
