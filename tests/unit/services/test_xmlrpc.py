@@ -307,17 +307,24 @@ def test_requests_are_bounded(bed: Testbed) -> None:
     run(bed, scenario)
 
 
-def test_a_crowd_without_handshake_keeps_nobody_out(bed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crowd_without_handshake_keeps_nobody_out(
+    bed: Testbed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(door_module, "MAX_CONNECTIONS", 20)
 
     async def scenario(scene: Scene) -> None:
         silent = [await asyncio.open_connection("127.0.0.1", scene.port) for _ in range(100)]
+        for _, writer in silent:
+            writer.write(b"\x16\x03\x01\x02\x00")
         await until(lambda: len(scene.door.crowd) == 20, "the crowd is full")
         assert (await scene.root.call("experiment.state", 0.1, STAR))["code"] == 0
         for _, writer in silent:
             writer.close()
+        await until(lambda: len(scene.door.crowd) <= 1, "the others are gone")
 
     run(bed, scenario)
+    # Nor do they fill the log.
+    assert not [record for record in caplog.records if record.name.startswith("benito")][1:]
 
 
 def test_a_file_of_this_host_is_read_as_its_local_user(bed: Testbed, tmp_path: Path) -> None:

@@ -91,12 +91,15 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who can read everything")
 @pytest.mark.timeout(60)
 def test_a_pipe_or_a_device_is_never_opened(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.tar")
+    (tmp_path / "null.tar").symlink_to("/dev/null")
+    (tmp_path / "folder.tar").mkdir()
     asked = topology(
         tmp_path,
-        f"tb-set-node-tarfiles $n(0) /opt {tmp_path}/pipe",
-        "tb-set-node-tarfiles $n(1) /opt /dev/null",
-        f"tb-set-node-tarfiles $n(2) /opt {tmp_path}",
+        *(
+            f"tb-set-node-tarfiles $n({i}) /opt {tmp_path}/{name}.tar"
+            for i, name in enumerate(("pipe", "null", "folder"))
+        ),
     )
     assert ["is no ordinary file" in str(fault) for fault in missing(asked)] == [True] * 3
 

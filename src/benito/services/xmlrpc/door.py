@@ -64,9 +64,11 @@ class XmlRpcDoor:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Nothing may be awaited before this: what the client has sent belongs to the handshake.
-        await writer.start_tls(self._context, ssl_handshake_timeout=HANDSHAKE_S)
-        if writer.transport is None:
-            raise ConnectionResetError("cut off in the handshake")
+        try:
+            await writer.start_tls(self._context, ssl_handshake_timeout=HANDSHAKE_S)
+        except AttributeError:
+            # asyncio looks for the transport of a connection that was cut off in the handshake.
+            raise ConnectionResetError("cut off in the handshake") from None
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADERS)
         while True:
