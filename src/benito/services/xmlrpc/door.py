@@ -29,7 +29,7 @@ PATH = "/usr/testbed"
 MAX_BODY = 2 << 20
 """Bytes: a file of 512 KiB whose every byte is escaped still fits."""
 MAX_HEADERS = 16 << 10
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 256
 SILENT_S = 60.0
 HANDSHAKE_S = 10.0
 WRITE_S = 60.0
