@@ -86,10 +86,17 @@ def _sign(dists: Path, work: Path) -> Path:
     return key
 
 
+class Silent(SimpleHTTPRequestHandler):
+    """Says nothing of what it serves."""
+
+    def log_message(self, format: str, *words: object) -> None:
+        pass
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve the archive on the loopback for a while."""
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    handler = partial(Silent, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
