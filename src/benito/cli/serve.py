@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @click.option("--xmlrpc-port", default=3069, show_default=True, help="Of Emulab's XML-RPC.")
 @click.option("--status-port", default=3070, show_default=True, help="Of the line protocol for node states.")
 @click.option("--status-needs-token", is_flag=True, help="Have the line protocol answer only who shows a token.")
+@click.option("--name", "names", multiple=True, metavar="HOST", help="Another name of this server, as a proxy's.")
 @click.option("--init", is_flag=True, help="Make keys, certificates and the first user, and end.")
 @click.option("--install-unit", is_flag=True, help="Write a systemd unit that serves with these options, and end.")
-def command(init: bool, install_unit: bool, **told: str | int | bool) -> None:
+def command(init: bool, install_unit: bool, **told: str | int | bool | tuple[str, ...]) -> None:
     """Open the doors for others: the web page, XML-RPC and the status protocol, until Ctrl-C.
 
     The first start makes what is needed: certificates and a first user, who may do everything. Experiments don't
@@ -40,7 +41,7 @@ def command(init: bool, install_unit: bool, **told: str | int | bool) -> None:
     bed = Testbed()
     options = msgspec.convert(told, Options)
     if init:
-        _tell_keys(bed, prepare(bed, own_names(options.listen))[1])
+        _tell_keys(bed, prepare(bed, own_names(options.listen, options.names))[1])
         return
     if install_unit:
         _install(bed)
@@ -91,11 +92,15 @@ def _install(bed: Testbed) -> None:
     from benito.services import unit
 
     context = click.get_current_context()
-    words = []
+    words: list[str] = []
     for parameter in context.command.params:
-        value = context.params[str(parameter.name)]
-        if parameter.name not in ("init", "install_unit") and value != parameter.default:
-            words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
+        value, option = context.params[str(parameter.name)], parameter.opts[0]
+        if parameter.name in ("init", "install_unit") or value == parameter.get_default(context):
+            continue
+        if isinstance(value, tuple):
+            words += [word for each in value for word in (option, each)]
+        else:
+            words += [option] if value is True else [option, str(value)]
     path = unit.install(bed.home, words)
     say(f"{path} is written; start it, now and at each boot, with:")
     say("  systemctl daemon-reload && systemctl enable --now benito")

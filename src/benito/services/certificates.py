@@ -88,9 +88,9 @@ class Authority:
         return context
 
 
-def own_names(listen: str) -> list[str]:
+def own_names(listen: str, others: Iterable[str] = ()) -> list[str]:
     """Return the names and addresses by which this server is addressed; all of the host's when it listens on all."""
-    names = ["localhost", "127.0.0.1", "::1", socket.gethostname()]
+    names = ["localhost", "127.0.0.1", "::1", socket.gethostname(), *others]
     names += host_addresses() if listen in EVERYWHERE else [listen]
     return list(dict.fromkeys(name.lower() for name in names if name))
 

@@ -28,11 +28,13 @@ from typing import Any
 
 import msgspec
 
-from benito.errors import BusyError, InputError, StateError
+from benito import errors
+from benito.errors import BenitoError, BusyError, InputError, StateError
 from benito.services.access import folder
 from benito.services.files import private_folder, write_secret
 from benito.testbed.home import ExperimentId, Home
-from benito.testbed.store import Settings
+from benito.testbed.store import ExperimentRecord, Settings, State
+from benito.testbed.testbed import require_state
 
 POLL_S = 0.1
 """How often a follower looks for new lines; the writer may be older than this process."""
@@ -89,6 +91,12 @@ class Outcome(msgspec.Struct, frozen=True):
         """Whether it did what was asked."""
         return self.outcome == "done"
 
+    @property
+    def raised(self) -> type[BenitoError]:
+        """The kind of error that it ended with."""
+        kind: type[BenitoError] = getattr(errors, self.kind, BenitoError)
+        return kind
+
 
 class Operation(msgspec.Struct, frozen=True):
     """One operation as it stands."""
@@ -97,6 +105,21 @@ class Operation(msgspec.Struct, frozen=True):
     request: Request
     outcome: Outcome | None
     """None while it is under way."""
+
+
+def swapping(record: ExperimentRecord, direction: str, user: str, *, keep: bool = False) -> Request:
+    """Return the request to swap an experiment `in` or `out`.
+
+    InputError for another direction; StateError when it is there already, or in the middle of something.
+    """
+    if direction not in ("in", "out"):
+        raise InputError(f"{direction or 'nothing'} is no direction", hint="in or out")
+    if direction == "in" and record.state is not State.ACTIVE:
+        require_state(record, State.SWAPPED)
+    if direction == "out" and record.state is State.SWAPPED and not record.kept:
+        raise StateError(f"{record.id} is swapped out already")
+    kind = Kind.SWAPIN if direction == "in" else Kind.SWAPOUT
+    return Request(kind=kind, pid=record.id.pid, eid=record.id.eid, user=user, keep=keep)
 
 
 class Operations:

@@ -43,6 +43,8 @@ class Options:
     xmlrpc_port: int = door.PORT
     status_port: int = status_rpc.PORT
     status_needs_token: bool = False
+    names: tuple[str, ...] = ()
+    """What else the server is called: by a proxy before it, by the DNS."""
 
     @property
     def exposed(self) -> bool:
@@ -97,7 +99,7 @@ async def serve(bed: Testbed, options: Options, tell: Callable[[Listening], None
     """Open the doors, tell where, and keep them open until SIGTERM or SIGINT."""
     many_files()
     # A netlink socket of its own loop: not in this thread.
-    names = await asyncio.to_thread(own_names, options.listen)
+    names = await asyncio.to_thread(own_names, options.listen, options.names)
     authority, user = prepare(bed, names)
     doors = Doors.open(bed)
     with contextlib.ExitStack() as stack:

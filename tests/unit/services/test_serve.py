@@ -164,8 +164,9 @@ def test_the_unit_has_the_options_that_were_given(
 ) -> None:
     monkeypatch.setattr(unit, "PATH", tmp_path / "benito.service")
     monkeypatch.setattr(unit.install, "__defaults__", (tmp_path / "benito.service",))
-    command.main(["--install-unit", "--status-port", "4000", "--status-needs-token"], standalone_mode=False)
-    assert "/benito serve --status-port 4000 --status-needs-token\n" in (tmp_path / "benito.service").read_text()
+    words = ["--status-port", "4000", "--status-needs-token", "--name", "a.example", "--name", "b.example"]
+    command.main(["--install-unit", *words], standalone_mode=False)
+    assert f"/benito serve {' '.join(words)}\n" in (tmp_path / "benito.service").read_text()
 
 
 def test_systemd_hears_when_the_doors_are_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -181,4 +182,4 @@ def test_systemd_hears_when_the_doors_are_open(monkeypatch: pytest.MonkeyPatch, 
 
 def test_on_all_addresses_each_is_a_name() -> None:
     assert {"127.0.0.1", "localhost"} < set(own_names("0.0.0.0"))
-    assert "192.0.2.9" in own_names("192.0.2.9")
+    assert {"192.0.2.9", "lab.example"} < set(own_names("192.0.2.9", ["Lab.example"]))

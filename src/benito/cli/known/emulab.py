@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benito.cli.common import say
 
 if TYPE_CHECKING:
-    from benito.services.operations import Request
+    from benito.services.operations import Operations, Request
     from benito.testbed.home import ExperimentId
     from benito.testbed.testbed import Testbed
 
@@ -63,14 +63,11 @@ def begin(bed: Testbed, request: Request, *, wait: bool, begun: str, done: str) 
     return outcome
 
 
-def _followed(operations: object, name: str) -> int:
+def _followed(operations: Operations, name: str) -> int:
     import asyncio
 
-    from benito import errors
     from benito.cli.common import plain, progress
-    from benito.services.operations import Operations, Outcome
-
-    assert isinstance(operations, Operations)
+    from benito.services.operations import Outcome
 
     async def show() -> Outcome:
         with progress() as shown:
@@ -93,5 +90,4 @@ def _followed(operations: object, name: str) -> int:
     if outcome.done:
         return 0
     say(f"error: {plain(outcome.error)}")
-    kind = getattr(errors, outcome.kind, errors.BenitoError)
-    return int(kind.exit_status)
+    return outcome.raised.exit_status

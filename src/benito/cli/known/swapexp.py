@@ -10,11 +10,9 @@ NAME = "swapexp"
 
 def swap(words: list[str]) -> int:
     """Swap an experiment in or out."""
-    from benito.errors import InputError, StateError
-    from benito.services.operations import Kind, Request
+    from benito.services.operations import swapping
     from benito.testbed.access import person
-    from benito.testbed.store import State
-    from benito.testbed.testbed import Testbed, require_root, require_state
+    from benito.testbed.testbed import Testbed, require_root
 
     ask = emulab.parser(NAME, "Swap an experiment in or out.")
     ask.add_argument("-e", dest="experiment", metavar="pid,eid", help="experiment")
@@ -24,21 +22,13 @@ def swap(words: list[str]) -> int:
     ask.add_argument("words", nargs="*", metavar="in|out")
     told = emulab.told_of(ask, words)
     named, rest = emulab.experiment(told.experiment, told.words, ask)
-    if rest not in (["in"], ["out"]):
-        raise InputError(f"{' '.join(rest) or 'nothing'} is no direction", hint="in or out")
     require_root(f"`{NAME}`")
     bed = Testbed()
     record = bed.record(named)
-    inward = rest == ["in"]
-    if inward and record.state is not State.ACTIVE:
-        require_state(record, State.SWAPPED)
-    if not inward and record.state is State.SWAPPED and not record.kept:
-        raise StateError(f"{record.id} is swapped out already")
-    kind = Kind.SWAPIN if inward else Kind.SWAPOUT
-    request = Request(kind=kind, pid=record.id.pid, eid=record.id.eid, user=person(), keep=told.keep)
+    request = swapping(record, " ".join(rest), person(), keep=told.keep)
     begun = f"{record.id} is being swapped {rest[0]}"
     return emulab.begin(
-        bed, request, wait=told.wait, begun=begun, done=f"{record.id} is {'active' if inward else 'swapped'}"
+        bed, request, wait=told.wait, begun=begun, done=f"{record.id} is {'active' if rest == ['in'] else 'swapped'}"
     )
 
 

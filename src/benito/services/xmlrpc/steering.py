@@ -6,16 +6,13 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from benito import errors
-from benito.errors import BenitoError, StateError
 from benito.services import making
-from benito.services.operations import MAX_FILE, Kind, Operation, Outcome, Request
+from benito.services.operations import MAX_FILE, Kind, Operation, Outcome, Request, swapping
 from benito.services.xmlrpc.method import Call, method
 from benito.services.xmlrpc.reply import CallError, Code, Reply, failed
 from benito.testbed.home import ExperimentId
 from benito.testbed.people import Action
-from benito.testbed.store import Settings, State
-from benito.testbed.testbed import require_state
+from benito.testbed.store import Settings
 
 NO_MODIFY = "experiments can't be modified yet: end this one and start it anew from the changed file"
 POLL_S = 0.2
@@ -43,22 +40,8 @@ async def startexp(call: Call) -> Reply:
 async def swapexp(call: Call) -> Reply:
     """Swap an experiment in or out."""
     direction = call.arguments.text("direction").lower()
-    if direction not in ("in", "out"):
-        raise CallError(Code.BADARGS, "direction must be in or out")
     record = call.experiment(Action.STEER)
-    swapped = record.state is State.SWAPPED
-    if direction == "in" and record.state is not State.ACTIVE:
-        require_state(record, State.SWAPPED)
-    if direction == "out" and swapped and not record.kept:
-        raise StateError(f"{record.id} is swapped out already")
-    kind = Kind.SWAPIN if direction == "in" else Kind.SWAPOUT
-    request = Request(
-        kind=kind,
-        pid=record.id.pid,
-        eid=record.id.eid,
-        user=call.user.name,
-        keep=call.arguments.truth("keep", False),
-    )
+    request = swapping(record, direction, call.user.name, keep=call.arguments.truth("keep", False))
     operation = call.doors.operations.start(request)
     after = "active" if direction == "in" else "swapped"
     return await _end(call, operation, f"{record.id} is {after}", f"{record.id} is being swapped {direction}")
@@ -124,8 +107,7 @@ async def _end(call: Call, operation: Operation, done: str, begun: str) -> Reply
 def _reply(outcome: Outcome, done: str) -> Reply:
     if outcome.done:
         return Reply(output=done)
-    kind = getattr(errors, outcome.kind, BenitoError)
-    return failed(kind, outcome.error)
+    return failed(outcome.raised, outcome.error)
 
 
 async def _file(call: Call) -> tuple[str, bytes]:
