@@ -69,6 +69,7 @@ def release(place: Place, *, keep: bool = False) -> None:
         Group(place.cgroup).remove,
         _hub(place).remove,
         lambda: shutil.rmtree(place.runtime, ignore_errors=True),
+        lambda: shutil.rmtree(place.memory, ignore_errors=True),
         lambda: None if keep else remove_disks(place),
         lambda: None if keep else let_go(place),
         lambda: names.withdraw(place),
@@ -95,8 +96,7 @@ def remove_disks(place: Place) -> None:
             shutil.rmtree(file, ignore_errors=True)
         elif file.suffix != ".log":
             file.unlink(missing_ok=True)
-    for folder in (place.software, place.memory):
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(place.software, ignore_errors=True)
 
 
 def _hub(place: Place) -> Hub:
