@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from .simulated import Simulation, simulation
 
+IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 WAIT_MS = 20_000
 expect.set_options(timeout=WAIT_MS)
+
+Picture = Callable[[Page, str], None]
+Visit = Callable[..., Page]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +39,15 @@ def sim() -> Iterator[Simulation]:
         yield made
 
 
-Visit = Callable[..., Page]
+@pytest.fixture(scope="session")
+def picture() -> Picture:
+    """Keep a picture of a page in the docs, when BENITO_PICTURES asks for new ones."""
+
+    def take(page: Page, name: str) -> None:
+        if os.environ.get("BENITO_PICTURES"):
+            page.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
+
+    return take
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_states_and_events_come_without_a_reload(sim: Simulation, visit: Visit) 
     assert "dead" in row(page, "n-1")
     assert "machine ended (-9)" in row(page, "n-1")
     page.get_by_role("tab", name="Events").click()
-    expect(page.locator("[data-log] li").first).to_contain_text("dead (-9)")
+    expect(page.locator("[data-log] li").first).to_contain_text("dead, machine ended with -9")
     assert page.evaluate("window.notReloaded")
 
 

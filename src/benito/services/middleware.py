@@ -5,13 +5,13 @@ Plain ASGI, outermost first as `guarded` puts them: `KnownHost`, `BodyLimit`, `T
 
 from __future__ import annotations
 
-import html
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from benito.services import refusal
 from benito.services.access import Access
 from benito.testbed.people import User
 
@@ -205,8 +205,9 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: HTTPStatus,
         await receive()
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": text})
         return
-    page = f"<!doctype html><title>Benito</title><p>{html.escape(text)}</p>\n".encode()
+    page = refusal.page(status, text)
     headers = [
+        (b"content-security-policy", refusal.POLICY.encode()),
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", str(len(page)).encode()),
         (b"cache-control", b"no-store"),

@@ -32,7 +32,8 @@ def entry(event: dict[str, Any]) -> Entry | None:
     status = event.get("status")
     if isinstance(status, list | tuple):
         boot, code = status
-        what = str(boot or "unknown") + (f" ({code})" if code is not None else "")
+        ended = "machine ended" if boot == "dead" else "start command ended"
+        what = str(boot or "unknown") + (f", {ended} with {code}" if code is not None else "")
         tone = "bad" if boot == "dead" or code else "good" if boot == "booted" else "busy"
         return Entry(float(event["time"]), who, what, tone)
     if "error" in event:

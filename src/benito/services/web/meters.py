@@ -72,7 +72,7 @@ class _Meter:
                 while True:
                     counted = await client.call("wires", deadline_s=ASK_S)
                     now = time.monotonic()
-                    self.now = {link: _reading(before.get(link), each, now - at) for link, each in counted.items()}
+                    self.now = {link: reading(before.get(link), each, now - at) for link, each in counted.items()}
                     before, at = counted, now
                     self._news.set()
                     self._news = asyncio.Event()
@@ -83,7 +83,7 @@ class _Meter:
             log.debug("%s: %s", self.place.experiment, error)
 
 
-def _reading(before: dict[str, Any] | None, now: dict[str, Any], seconds: float) -> Reading:
+def reading(before: dict[str, Any] | None, now: dict[str, Any], seconds: float) -> Reading:
     ways = (now["forward"], now["backward"])
     lost, dropped = (sum(int(way[what]) for way in ways) for what in ("lost", "dropped"))
     if before is None or seconds <= 0:

@@ -35,9 +35,8 @@ OUTPUT_S = 15.0
 LOOK_S = 0.3
 """How often a console log is looked at while somebody follows it."""
 HELD_BACK = 64
-CONTROL = re.compile(
-    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
+SEQUENCE = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\^_]")
+CONTROL = re.compile(SEQUENCE.pattern + r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 async def node(request: Request) -> Response:
@@ -174,9 +173,9 @@ async def _followed(descriptor: int) -> AsyncIterator[Message]:
     while True:
         data = os.pread(descriptor, TAIL, at)
         at += len(data)
-        whole, rest = _whole(rest + decode(data))
-        if whole:
-            yield "text", harmless(whole)
+        ready, rest = whole(rest + decode(data))
+        if ready:
+            yield "text", harmless(ready)
         if len(data) < TAIL:
             status = os.fstat(descriptor)
             if status.st_nlink == 0 or status.st_size < at:
@@ -184,9 +183,9 @@ async def _followed(descriptor: int) -> AsyncIterator[Message]:
             await asyncio.sleep(LOOK_S)
 
 
-def _whole(text: str) -> tuple[str, str]:
+def whole(text: str) -> tuple[str, str]:
     """Hold back an escape sequence, or a line's end, that may not be complete yet."""
     escape = text.rfind("\x1b", max(0, len(text) - HELD_BACK))
-    if escape >= 0 and not CONTROL.match(text, escape):
+    if escape >= 0 and not SEQUENCE.match(text, escape):
         return text[:escape], text[escape:]
     return (text[:-1], "\r") if text.endswith("\r") else (text, "")

@@ -39,7 +39,7 @@ REASON = 120
 """Bytes: a WebSocket's closing reason has at most 123."""
 SSH = ("-tt", "-e", "none", "-a", "-x")
 """No escapes to ssh's own commands, nothing of this host handed on."""
-SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes", "-o", "ConnectTimeout=15")
+SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes", "-o", "ConnectTimeout=60")
 ENVIRONMENT = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "HOME": "/root", "PATH": os.defpath}
 
 
@@ -136,11 +136,11 @@ async def terminal(websocket: WebSocket) -> None:
         return
     room.terminals.add(websocket)
     try:
-        await _Talk(websocket, line).run()
+        await Talk(websocket, line).run()
     finally:
         room.terminals.discard(websocket)
         await line.close()
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
         await websocket.close(1000, "the session ended")
 
 
@@ -167,7 +167,7 @@ async def _line(room: Room, record: ExperimentRecord, node: NodeRecord, kind: st
     raise InputError(f"{node.node} has no such terminal")
 
 
-class _Talk:
+class Talk:
     """Bytes both ways."""
 
     def __init__(self, websocket: WebSocket, line: Line) -> None:
@@ -225,7 +225,7 @@ class _Talk:
             else:
                 columns, rows = (max(1, min(1000, int(told[what]))) for what in ("columns", "rows"))
                 self.line.resize(columns, rows)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             # Only a page that isn't ours says what can't be understood.
             return
 

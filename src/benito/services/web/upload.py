@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from benito.embedding.options import EmbeddingOptions
 from benito.errors import BenitoError, InputError
+from benito.services.making import ADDRESSINGS, SHAPINGS, Options, settings
 from benito.services.middleware import user_of
 from benito.services.operations import MAX_FILE, Kind
 from benito.services.operations import Request as Wanted
@@ -21,17 +21,17 @@ from benito.services.web.checking import Source, examine, file_name, suggested_e
 from benito.services.web.guard import form_of
 from benito.services.web.pages import may_create, room_of
 from benito.services.web.room import Room, url_of
-from benito.testbed.access import known_user
 from benito.testbed.home import ExperimentId
 from benito.testbed.people import Action, User
 from benito.testbed.store import Settings
+from benito.topology.sizes import LEAST_MEMORY_MIB, MOST_CPUS, MOST_MEMORY_MIB
 
 DEFAULTS: dict[str, str] = {
     "pid": "",
     "eid": "",
     "packing": "10",
     "memory": "",
-    "cpus": "1",
+    "cpus": "",
     "image": "",
     "addressing": "benito",
     "shaping": "auto",
@@ -41,7 +41,8 @@ DEFAULTS: dict[str, str] = {
     "swapin": "1",
 }
 CREATE_S = 60.0
-CHOICES = {"addressing": ("benito", "emulab"), "shaping": ("auto", "netem", "userspace")}
+CHOICES = {"addressing": ADDRESSINGS, "shaping": SHAPINGS}
+MOST_PACKING = 100_000
 
 
 @dataclass(slots=True)
@@ -75,16 +76,16 @@ async def create(request: Request) -> Response:
     if told.data and not told.values["eid"]:
         told.values["eid"] = suggested_eid(told.name)
     experiment = _named(told)
-    settings = _settings(room, user, told)
-    if experiment is None or settings is None or told.faults:
+    wanted = _settings(user, told)
+    if experiment is None or wanted is None or told.faults:
         return _form(room, request, told, None, status=422)
     room.doors.access.require(user, Action.STEER, experiment.pid)
     bed = room.doors.bed.again()
-    source = await asyncio.to_thread(examine, bed, experiment, told.name, told.data, settings)
+    source = await asyncio.to_thread(examine, bed, experiment, told.name, told.data, wanted)
     if source.errors or told.values["action"] == "check":
         return _form(room, request, told, source, status=422 if source.errors else 200)
     try:
-        await _create(room, user, experiment, settings, told)
+        await _create(room, user, experiment, wanted, told)
     except BenitoError as error:
         return _form(room, request, told, source, status=409, problem=error)
     return RedirectResponse(url_of(experiment), 303)
@@ -106,7 +107,7 @@ async def _create(room: Room, user: User, experiment: ExperimentId, settings: Se
 async def _read(form: FormData) -> Told:
     values = {name: _text(form, name) for name in DEFAULTS}
     # A program may leave out what it has no wish about; a box that isn't ticked is left out by browsers.
-    values.update({name: values[name] or DEFAULTS[name] for name in ("packing", "cpus", *CHOICES)})
+    values.update({name: values[name] or DEFAULTS[name] for name in ("packing", *CHOICES)})
     values["action"] = _text(form, "action")
     told = Told(values, {})
     sent = form.get("file")
@@ -136,49 +137,34 @@ def _named(told: Told) -> ExperimentId | None:
     return ExperimentId(told.values["pid"], told.values["eid"])
 
 
-def _settings(room: Room, user: User, told: Told) -> Settings | None:
+def _settings(user: User, told: Told) -> Settings | None:
     """Return the settings that were filled in; faults are noted at their fields."""
     values = told.values
-    packing = _number(told, "packing", 1, 100_000, 10)
-    memory = _number(told, "memory", 64, 1 << 22, room.doors.bed.config.memory_mib)
-    cpus = _number(told, "cpus", 1, 255, 1)
-    for name, choices in CHOICES.items():
-        if values[name] not in choices:
-            told.faults[name] = f"one of {', '.join(choices)}"
-    if told.faults:
-        return None
-    return Settings(
-        file=told.name,
-        packing=packing,
-        embedding=EmbeddingOptions(packing=packing),
-        memory_mib=memory,
-        cpus=cpus,
+    options = Options(
+        packing=_number(told, "packing", 1, MOST_PACKING) or 10,
+        memory_mib=_number(told, "memory", LEAST_MEMORY_MIB, MOST_MEMORY_MIB),
+        cpus=_number(told, "cpus", 1, MOST_CPUS),
         addressing=values["addressing"],
         shaping=values["shaping"],
         internet=bool(values["internet"]),
         strict_os=bool(values["strict_os"]),
         image=values["image"] or None,
-        members=_members(user),
         ignore_missing_software=bool(values["ignore_missing_software"]),
     )
+    for name, choices in CHOICES.items():
+        if values[name] not in choices:
+            told.faults[name] = f"one of {', '.join(choices)}"
+    return None if told.faults else settings(user, told.name, options)
 
 
-def _members(user: User) -> tuple[str, ...]:
-    """Return the local users who may log in: the web user, where this host knows them, and root, whom pages use."""
-    try:
-        known_user(user.name)
-    except InputError:
-        return ("root",)
-    return tuple(dict.fromkeys((user.name, "root")))
-
-
-def _number(told: Told, name: str, least: int, most: int, default: int) -> int:
+def _number(told: Told, name: str, least: int, most: int) -> int | None:
+    """Return a number; None for an empty field."""
     text = told.values[name]
     if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
         told.faults[name] = f"a whole number from {least:,} to {most:,}"
-        return default
+        return None
     return int(text)
 
 

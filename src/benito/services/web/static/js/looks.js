@@ -17,9 +17,10 @@ export function command([state, code], hasCommand) {
   return code === 0 ? { tone: "good", icon: "check", text: "exit 0" } : { tone: "bad", icon: "circle-alert", text: `exit ${code}` };
 }
 
-/** One word for the map: good, busy, bad or unknown. */
+/** One word for the map: good, busy, bad (dead), failed (its start command) or unknown. */
 export function mood([state, code]) {
-  if (state === "dead" || (state && code)) return "bad";
+  if (state === "dead") return "bad";
+  if (state && code) return "failed";
   if (state === "booted") return "good";
   return state === "running" ? "busy" : "unknown";
 }

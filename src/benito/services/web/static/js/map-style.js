@@ -12,7 +12,7 @@ function colour(name) {
   return getComputedStyle(probe).color;
 }
 
-const SIGNS = { bad: "✕ ", busy: "… ", unknown: "? ", good: "", "": "" };
+const SIGNS = { bad: "✕ ", failed: "! ", busy: "… ", unknown: "? ", good: "", "": "" };
 export const label = (name, mood) => SIGNS[mood] + name;
 
 export function style(named) {
@@ -21,7 +21,7 @@ export function style(named) {
   const node = named
     ? { ...font, label: "data(label)", "font-size": 12.5, "font-weight": 500, "text-valign": "center", "text-halign": "center" }
     : { ...font, label: "data(label)", "font-size": 5, "min-zoomed-font-size": 8, "text-valign": "bottom", "text-margin-y": 1 };
-  const state = (mood, more) => ({ selector: `node[mood="${mood}"]`, style: { "border-color": colour(`${mood}-mark`), ...more } });
+  const state = (mood, more) => ({ selector: `node[mood="${mood}"]`, style: { ...(mood === "failed" ? {} : { "border-color": colour(`${mood}-mark`) }), ...more } });
   return [
     { selector: "node", style: { width: "data(w)", height: "data(h)", shape: "round-rectangle", "corner-radius": named ? 6 : 4, "background-color": colour("kind-qemu"), "border-width": named ? 1.5 : 2, "border-color": colour("line-strong"), ...node } },
     { selector: "node.container", style: { "corner-radius": 14, "background-color": colour("kind-container") } },
@@ -31,6 +31,7 @@ export function style(named) {
     state("good", {}),
     state("busy", { "border-style": "dashed" }),
     state("bad", { "border-width": named ? 3 : 4, "background-color": colour("bad-soft"), ...(named ? {} : { shape: "diamond", width: 22, height: 22 }) }),
+    state("failed", { "border-color": colour("bad-mark"), "border-width": named ? 2.5 : 3 }),
     state("unknown", { "border-style": "dotted" }),
     { selector: "edge", style: { width: 1.6, "line-color": colour("map-line"), "curve-style": named ? "bezier" : "haystack", "haystack-radius": 0, opacity: named ? 1 : 0.7, "font-family": "Inter, system-ui, sans-serif", "font-size": 10.5, color: colour("soft"), "text-background-color": colour("surface"), "text-background-opacity": 0.92, "text-background-padding": 2, "text-wrap": "wrap", "min-zoomed-font-size": 7, "z-index": 1, "z-index-compare": "manual" } },
     { selector: "edge[label]", style: { label: "data(label)" } },

@@ -51,7 +51,7 @@ export class ExperimentMap {
     this.chosen(element ?? null);
   }
 
-  /** Show states: `moods` is `{name: good | busy | bad | unknown | ""}`. */
+  /** Show states: `moods` is `{name: good | busy | bad | failed | unknown | ""}`. */
   paint(moods) {
     this.cy.batch(() => {
       for (const [name, mood] of Object.entries(moods)) {

@@ -1,10 +1,11 @@
 // A long operation as it goes: its steps, how far the nodes are, how it ended.
 
-import { fill, icon, make, one } from "./dom.js";
-import { chip } from "./dom.js";
+import { chip, fill, icon, make, one } from "./dom.js";
 
 const TITLES = { swapin: "Swapping in", swapout: "Swapping out", terminate: "Terminating", modify: "Modifying" };
-const PHASES = ["waiting", "starting", "running", "configuring", "booted", "stopping", "dead"];
+// The usual ones in their order; others that a kind of machine has stand between.
+const FIRST = ["waiting", "starting", "waking", "running"];
+const LAST = ["configuring", "booted", "stopping", "dead"];
 const TONES = { booted: "good", dead: "bad", waiting: "unknown" };
 
 export class Work {
@@ -30,7 +31,9 @@ export class Work {
       this.ticking = setInterval(tick, 1000);
     }
     this.bar(part("bar"), operation, ended);
-    fill(part("phases"), ...PHASES.filter((phase) => operation.phases[phase]).map((phase) =>
+    const others = Object.keys(operation.phases).filter((phase) => !FIRST.includes(phase) && !LAST.includes(phase));
+    const phases = [...FIRST, ...others.sort(), ...LAST].filter((phase) => operation.phases[phase]);
+    fill(part("phases"), ...phases.map((phase) =>
       make("li", {}, chip({ tone: TONES[phase] ?? "busy", icon: phase === "booted" ? "check" : phase === "dead" ? "x" : "circle-dot", text: `${operation.phases[phase]} ${phase}` }))));
     fill(part("steps"), ...operation.steps.map((step, at) => this.step(step, at === operation.steps.length - 1 && !ended)));
     if (operation.failure) {
