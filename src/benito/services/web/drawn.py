@@ -36,6 +36,8 @@ class Line(msgspec.Struct, frozen=True):
 class Drawn(msgspec.Struct, frozen=True):
     """The whole map."""
 
+    width: float
+    height: float
     named: bool
     """Whether there is room for names at the first sight."""
     nodes: tuple[Place, ...]
@@ -53,6 +55,8 @@ def drawn(topology: Topology, assignment: Assignment | None) -> Drawn:
     places = [_place(picture, layout, at) for at in range(len(picture.vertices))]
     ids = [f"l:{vertex.name}" if vertex.kind == LAN else f"n:{vertex.name}" for vertex in picture.vertices]
     return Drawn(
+        width=_px(layout.width),
+        height=_px(layout.height),
         named=layout.named,
         nodes=tuple(place for place in places if place.kind != LAN),
         lans=tuple(place for place in places if place.kind == LAN),

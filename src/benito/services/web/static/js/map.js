@@ -5,6 +5,9 @@ import { label, style } from "./map-style.js";
 
 const STEP = 1.35;
 const PADDING = 36;
+const FOUND = 0.5;
+const LARGEST = 2.2;
+const APART = 6;
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The map in its element; `chosen(element | null)` is told what is chosen, `opened(name)` what is to be opened. */
@@ -14,10 +17,12 @@ export class ExperimentMap {
     this.chosen = chosen;
     this.opened = opened;
     const many = !drawn.named;
+    const fitting = Math.min(container.clientWidth / drawn.width, container.clientHeight / drawn.height);
+    this.scale = drawn.named ? grown(drawn, fitting) : Math.max(1, FOUND / fitting);
     this.cy = cytoscape({
       container,
-      elements: elements(drawn),
-      style: style(drawn.named),
+      elements: elements(drawn, drawn.named ? this.scale : 1),
+      style: style(drawn.named, this.scale),
       layout: { name: "preset", fit: true, padding: PADDING },
       autoungrabify: true,
       boxSelectionEnabled: false,
@@ -35,7 +40,7 @@ export class ExperimentMap {
     this.listening = new AbortController();
     const { signal } = this.listening;
     container.addEventListener("keydown", (event) => this.key(event), { signal });
-    document.addEventListener("themechange", () => this.cy.style(style(drawn.named)), { signal });
+    document.addEventListener("themechange", () => this.cy.style(style(drawn.named, this.scale)), { signal });
     this.resizes = new ResizeObserver(() => this.cy.resize());
     this.resizes.observe(container);
   }
@@ -135,7 +140,21 @@ export class ExperimentMap {
   }
 }
 
-function elements(drawn) {
+/** How much larger than laid out things may be drawn to be read at the first sight, without touching each other. */
+function grown(drawn, fitting) {
+  const parts = [...drawn.nodes, ...drawn.lans];
+  let scale = Math.max(1, Math.min(LARGEST, 1 / fitting));
+  for (let a = 0; a < parts.length; a += 1) {
+    for (let b = a + 1; b < parts.length; b += 1) {
+      const across = (2 * (Math.abs(parts[a].x - parts[b].x) - APART)) / (parts[a].w + parts[b].w);
+      const down = (2 * (Math.abs(parts[a].y - parts[b].y) - APART)) / (parts[a].h + parts[b].h);
+      scale = Math.max(1, Math.min(scale, Math.max(across, down)));
+    }
+  }
+  return scale;
+}
+
+function elements(drawn, scale) {
   const at = (part) => ({ x: part.x, y: part.y });
   const boxes = drawn.groups.map((box) => ({
     group: "nodes", classes: "pnode", selectable: false, position: at(box),
@@ -143,11 +162,11 @@ function elements(drawn) {
   }));
   const nodes = drawn.nodes.map((node) => ({
     group: "nodes", classes: node.kind, position: at(node),
-    data: { id: `n:${node.name}`, name: node.name, short: node.short, label: drawn.named ? node.short : node.name, w: node.w, h: node.h, mood: "" },
+    data: { id: `n:${node.name}`, name: node.name, short: node.short, label: drawn.named ? node.short : node.name, w: node.w * scale, h: node.h * scale, mood: "" },
   }));
   const lans = drawn.lans.map((lan) => ({
     group: "nodes", classes: "lan", position: at(lan),
-    data: { id: `l:${lan.name}`, lan: lan.name, label: `${lan.short} ${lan.label}`.trim(), w: lan.w + (drawn.named ? 20 : 0), h: lan.h },
+    data: { id: `l:${lan.name}`, lan: lan.name, label: `${lan.short} ${lan.label}`.trim(), w: (lan.w + (drawn.named ? 20 : 0)) * scale, h: lan.h * scale },
   }));
   const edges = drawn.edges.map((edge, number) => ({
     group: "edges", classes: edge.spoke ? "spoke" : "",
