@@ -157,7 +157,9 @@ def facts(machine: Machine, people: Sequence[Account], experiment: str, inside: 
         "larger_disk": "1" if machine.disk_mib else "",
         "gateway": machine.control.gateway,
         "control_address": machine.control.address,
-        "shares": "".join(f"{'ro' if share.read_only else 'rw'} {share.target}\n" for share in inside.shares),
+        "shares": "".join(
+            f"{'ro' if share.read_only else 'rw'} {share.target}\n" for share in inside.shares if share.served
+        ),
         "control_mac": machine.control.mac.lower(),
         "serves_barriers": "1" if machine.node == inside.sync_server else "",
         "software": machine.software.bundle if machine.software else "",

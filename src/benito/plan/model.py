@@ -213,6 +213,8 @@ class Share:
     read_only: bool = False
     people: tuple[int, ...] = ()
     """User ids whose files in it are theirs on both sides."""
+    served: bool = True
+    """Whether virtual machines can mount it from their gateway."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ def examine(bed: Testbed) -> Iterator[Check]:
         _cgroups,
         _tun,
         _forwarding,
+        _packages,
+        lambda: _folders(bed),
         _names,
         _ssh,
         lambda: _image(bed),
@@ -147,6 +149,37 @@ def _forwarding() -> Check:
         obstacle,
         "nodes reach each other and the host, but not the internet, until that firewall lets 100.126.0.0/16 through",
     )
+
+
+def _packages() -> Check:
+    """Where nodes get their packages."""
+    from benito.gateway.archives import host_apt
+
+    apt = host_apt()
+    if not apt.archives:
+        return Check(
+            "packages",
+            Grade.NOTE,
+            "this host's apt has no archives: nodes reach public ones alone",
+            "name others by `archives` in config.toml",
+        )
+    hosts = ", ".join(dict.fromkeys(archive.host for archive in apt.archives))
+    return Check("packages", Grade.GOOD, f"nodes get theirs from {hosts}")
+
+
+def _folders(bed: Testbed) -> Check:
+    """Whether nodes can have folders of this host."""
+    from benito.idmap import require_idmap
+
+    what = "shared folders"
+    if not Path("/dev/fuse").exists():
+        return Check(what, Grade.NOTE, "/dev/fuse is missing: virtual machines have no shared folders", "modprobe fuse")
+    if os.geteuid() == 0 and bed.home.root.exists():
+        try:
+            require_idmap(bed.home.root)
+        except HostError as error:
+            return Check(what, Grade.NOTE, error.message, error.hint)
+    return Check(what, Grade.GOOD, "nodes can have this host's folders")
 
 
 def _names() -> Check:

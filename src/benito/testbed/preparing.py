@@ -80,9 +80,8 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     lease = reservations.reserve(place, bed.home.root, len(topology.nodes), avoid, bed.config.pools, need)
     access.host_keys(place, [node.name for node in topology.nodes])
     allocations = _allocations(bed, record, topology, assignment, images, given, software, lease, incarnation)
-    shares = sharing.prepare(bed.home, bed.config, place, settings, progress)
-    if any(node.kind not in LIGHT for node in topology.nodes):
-        sharing.require_server(settings, progress)
+    machines = any(node.kind not in LIGHT for node in topology.nodes)
+    shares = sharing.prepare(bed.home, bed.config, place, settings, progress, machines=machines)
     allocations = replace(allocations, files=gateway.node_files(lease.gateway, bed.config), shares=shares)
     return Prepared(topology, assignment, plan(topology, assignment, allocations), lease)
 

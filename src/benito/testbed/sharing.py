@@ -97,11 +97,12 @@ def project_folder(home: Home, config: Config, pid: str) -> Path:
 
 
 def prepare(
-    home: Home, config: Config, place: Place, settings: Settings, progress: Progress
+    home: Home, config: Config, place: Place, settings: Settings, progress: Progress, *, machines: bool
 ) -> tuple[model.Share, ...]:
     """Make the project's folder, write down what is shared, and return it as the plan has it.
 
-    What a person asked for by `--share` and can't be had is an error; a project's folder that can't is a notice.
+    `machines`: whether there are virtual machines, which need a server. What a person asked for by `--share` and can't
+    be had is an error; a project's folder that can't is a notice.
     """
     experiment = place.experiment
     folder = project_folder(home, config, experiment.pid)
@@ -125,20 +126,22 @@ def prepare(
     file = place.folder / KEPT
     file.write_bytes(msgspec.json.encode(served))
     file.chmod(0o600)
-    return tuple(model.Share(each.target, each.read_only, each.people) for each in served)
+    can = _can_serve(settings, progress) if machines and served else True
+    return tuple(model.Share(each.target, each.read_only, each.people, can) for each in served)
 
 
-def require_server(settings: Settings, progress: Progress) -> None:
-    """Say that virtual machines won't have the folders where the programs are missing; HostError for `--share`."""
+def _can_serve(settings: Settings, progress: Progress) -> bool:
+    """Whether virtual machines can have the folders, and say it if not; HostError with `--share`."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if not missing:
-        return
+        return True
     packages = " ".join(sorted({PACKAGES.get(program, program) for program in missing}))
     if settings.shares:
         raise HostError(
             f"--share needs programs that aren't installed: {', '.join(missing)}", hint=f"apt-get install {packages}"
         )
     progress.notice(f"virtual machines have no {PROJECTS}: apt-get install {packages}")
+    return False
 
 
 def start_server(place: Place, served: Iterable[Served]) -> None:

@@ -100,3 +100,61 @@ def test_the_command_reads_nothing_and_every_boot_starts_anew(run: Run, tmp_path
 def test_logs_can_be_read_by_all(run: Run, tmp_path: Path) -> None:
     run("umask 077; echo x")
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in (tmp_path / "log").iterdir())
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of programs that come before the host's; `mount` writes down what it is told."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    program(folder / "mount", f'echo "$@" >> {tmp_path}/mounted')
+    program(folder / "modprobe", "exit 0")
+    return folder
+
+
+def program(file: Path, text: str) -> None:
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+
+
+def test_shared_folders_are_mounted_before_the_command_runs(tmp_path: Path, programs: Path) -> None:
+    told = start_sharing(tmp_path, "one", "two")
+    assert [line.split()[-2:] for line in told.splitlines()] == [
+        [f"10.0.0.1:{tmp_path}/{name}", f"{tmp_path}/{name}"] for name in ("one", "two")
+    ]
+    assert "addr=10.0.0.1,clientaddr=10.0.0.2" in told
+    assert (tmp_path / "one").is_dir()
+
+
+def test_a_system_without_nfs_waits_for_nothing_and_says_it(tmp_path: Path, programs: Path) -> None:
+    program(programs / "modprobe", "exit 1")
+    program(programs / "mount", "echo unknown file system >&2; exit 32")
+    program(programs / "sleep", f"touch {tmp_path}/slept")
+    start_sharing(tmp_path, "one")
+    assert (tmp_path / "log/shares.err").read_text() == "unknown file system\n"
+    assert not (tmp_path / "slept").exists()
+
+
+def test_a_server_that_is_not_there_yet_is_tried_again(tmp_path: Path, programs: Path) -> None:
+    program(programs / "mount", f'[ -e {tmp_path}/slept ] && echo "$@" >> {tmp_path}/mounted')
+    program(programs / "sleep", f"touch {tmp_path}/slept")
+    assert start_sharing(tmp_path, "one")
+    assert not (tmp_path / "log/shares.err").exists()
+
+
+def start_sharing(tmp_path: Path, *folders: str) -> str:
+    """Run the script with these shared folders and return what the start command saw mounted."""
+    facts = {
+        "user": "root",
+        "start_command": f"cat {tmp_path}/mounted",
+        "shares": "".join(f"rw {tmp_path}/{folder}\n" for folder in folders),
+        "gateway": "10.0.0.1",
+        "control_address": "10.0.0.2",
+    }
+    words = "".join(f"{name}={shlex.quote(value)}\n" for name, value in facts.items())
+    (tmp_path / "facts").write_text(f"{words}set_environment() {{ :; }}\n")
+    own = {"BENITO_INSIDE": tmp_path, "BENITO_LOG": tmp_path / "log", "BENITO_PORTS": tmp_path / "none"}
+    environment = {**os.environ, **{name: str(value) for name, value in own.items()}, "BENITO_PIPE": "/nonexistent"}
+    subprocess.run(["/bin/sh", str(SCRIPT)], env=environment, capture_output=True, timeout=20, check=True)
+    return log(tmp_path, "out")
