@@ -198,6 +198,7 @@ class Init:
         if running is not None and running.pid is not None:
             return running.pid
         self.jobs[job.name] = job
+        self.due.pop(job.name, None)
         self._start(job)
         assert job.pid is not None
         return job.pid

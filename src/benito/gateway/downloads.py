@@ -70,6 +70,8 @@ class Downloads:
         self._cache = cache
         self._running: dict[str, asyncio.Task[None]] = {}
         self._answers: dict[str, asyncio.Future[Answer]] = {}
+        self._held = 0
+        """Bytes of unfinished downloads on disk: nodes that begin many must not fill it."""
 
     async def get(self, target: Target, known: Mapping[str, str]) -> Answer:
         """Ask for what is worth keeping; with `known`, the headers of what is kept, 304 says that it is good still.
@@ -117,9 +119,10 @@ class Downloads:
         try:
             limit = self._cache.limit // 2
             async for chunk in chunks:
-                if part.written + len(chunk) > limit:
-                    raise UnavailableError("it is larger than the package cache takes")
+                if self._held + len(chunk) > limit:
+                    raise UnavailableError("it is more than the package cache takes at a time")
                 part.append(chunk)
+                self._held += len(chunk)
                 download.grow()
             size = headers.get("content-length")
             whole = size is None or int(size) == part.written
@@ -131,6 +134,7 @@ class Downloads:
             download.fault = "the download was ended"
             raise
         finally:
+            self._held -= part.written
             if whole:
                 part.keep()
                 self._cache.stored(part.written)

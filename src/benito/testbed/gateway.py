@@ -45,6 +45,9 @@ def start_gateway(
         archives=apt.archives,
         proxies=apt.proxies,
     )
+    home.cache.mkdir(mode=0o711, parents=True, exist_ok=True)
+    # The program keeps packages there as nobody in particular: it must pass.
+    home.cache.chmod(home.cache.stat().st_mode | 0o011)
     file = place.runtime / HUB / "gateway.json"
     changed = files.write(file, told)
     group = Group(place.cgroup).child(JOB)

@@ -77,6 +77,25 @@ def test_what_broke_off_is_not_kept(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_unfinished_downloads_together_keep_the_bound(tmp_path: Path) -> None:
+    async def go() -> None:
+        half = 24 << 20
+        files = {f"/debian/pool/{number}.deb": b"x" * half for number in range(2)}
+        async with Mirror(files, hold=asyncio.Event()).serving() as mirror:
+            assert mirror.hold
+            base = f"http://127.0.0.1:{mirror.port}"
+            async with proxy(settings(f"{base}/debian"), tmp_path) as node:
+                asking = [asyncio.create_task(node.get(base + path)) for path in files]
+                while len(mirror.asked) < 2:
+                    await asyncio.sleep(0.01)
+                mirror.hold.set()
+                whole = sorted(len(reply.body) == half for reply in await asyncio.gather(*asking))
+                assert whole == [False, True]
+                assert len((await node.get(base + next(iter(files)))).body) == half
+
+    asyncio.run(go())
+
+
 def test_a_resumed_download_gets_the_rest(tmp_path: Path) -> None:
     async def go() -> None:
         async with Mirror({DEB: b"0123456789"}).serving() as mirror:
