@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from benito.errors import AccessError, StateError
-from benito.services.files import write_secret
+from benito.services.files import private_folder, write_secret
 from benito.testbed.home import ExperimentId, Home
 from benito.testbed.people import Action, Credential, People, User
 from benito.testbed.store import ExperimentRecord
@@ -73,6 +73,7 @@ def new_token(home: Home, people: People, user: User) -> str:
     """Give a user a new token in place of the old one, and keep it in a file that only root reads."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     people.set_credential(user, Credential.TOKEN, _digest(token.encode()))
+    private_folder(folder(home))
     write_secret(token_file(home, user), token.encode() + b"\n")
     return token
 

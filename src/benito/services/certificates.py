@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from benito.errors import HostError
 from benito.network.host import host_addresses
-from benito.services.files import write_secret
+from benito.services.files import private_folder, write_secret
 
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 730
@@ -49,6 +49,7 @@ class Authority:
 
     def ensure(self, names: Iterable[str]) -> None:
         """Make the authority and the server's certificate for these names, unless they are there and good."""
+        private_folder(self.folder)
         if not self.certificate.exists():
             key = _new_key()
             write_secret(self.folder / "ca.key", _key_pem(key))

@@ -139,6 +139,7 @@ class Operations:
         request = msgspec.structs.replace(request, began=time.time())
         # Names sort by time.
         name = f"{time.time_ns() // 1_000_000:013d}-{secrets.token_hex(4)}"
+        private_folder(self.folder.parent)
         place = private_folder(private_folder(self.folder) / name)
         if file is not None:
             write_secret(self.file(name), file)

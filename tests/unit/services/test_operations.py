@@ -95,6 +95,15 @@ def test_one_that_is_killed_was_interrupted(begun: Operations) -> None:
     assert Operations(begun.home).get(name).outcome == outcome
 
 
+def test_what_is_written_down_is_roots_alone(begun: Operations) -> None:
+    name = begun.start(request()).id
+    (begun.folder / name / "go").touch()
+    assert asyncio.run(begun.wait(name)).done
+    for place in (begun.folder.parent, begun.folder, begun.folder / name):
+        assert place.stat().st_mode & 0o077 == 0
+    assert (begun.folder / name / "progress.jsonl").stat().st_mode & 0o077 == 0
+
+
 def test_it_stands_apart_from_its_door(begun: Operations) -> None:
     name = begun.start(request()).id
     assert os.getsid(pid_of(begun, name)) != os.getsid(0)

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -109,6 +110,12 @@ def test_what_a_network_reaches_is_known(listen: str, exposed: bool) -> None:
 def test_on_a_network_the_page_is_encrypted_and_states_need_a_token(bed: Testbed) -> None:
     async def scenario(listening: Listening) -> None:
         assert listening.web.startswith("https://")
+        context = ssl.create_default_context(cafile=folder(bed.home) / "ca.pem")
+        port = int(listening.web.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.write(f"GET /experiments HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+        assert (await asyncio.wait_for(reader.readline(), 20)) == b"HTTP/1.1 401 Unauthorized\r\n"
+        writer.close()
         said = await got(f"127.0.0.1:{listening.status[1]}", "list_request\nquit\n")
         assert said == "error_reply 'say who you are first: token TOKEN'\n"
 
