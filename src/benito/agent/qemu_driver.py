@@ -40,7 +40,7 @@ ANSWER_S = 60.0
 """How long a clone may take to its first answer before it is started without its template."""
 END_S = 20.0
 """How long the end of a clone's process may take to be heard of."""
-SILENT_S = 15.0
+SILENT_S = 60.0
 """After how long without a word from a waking clone its guest agent is asked."""
 KVM = Path("/dev/kvm")
 
