@@ -198,6 +198,22 @@ def test_waiting_for_a_state_ends_with_it_or_in_time(bed: Testbed) -> None:
     run(bed, scenario)
 
 
+def test_one_users_waiting_takes_not_all_the_room(bed: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_module, "MAX_CALLS", 2)
+
+    async def scenario(scene: Scene) -> None:
+        other = scene.client(member(scene.doors, "otto", "demo"))
+        asked = {**STAR, "state": "swapped", "timeout": 2}
+        waiting = [asyncio.create_task(scene.root.call("experiment.statewait", 0.1, asked)) for _ in range(2)]
+        await until(lambda: scene.door._calls["root"] == 2, "both wait")
+        assert (await scene.root.call("experiment.state", 0.1, STAR))["code"] == 7
+        assert (await other.call("experiment.state", 0.1, STAR))["code"] == 0
+        assert [reply["code"] for reply in await asyncio.gather(*waiting)] == [8, 8]
+        assert (await scene.root.call("experiment.state", 0.1, STAR))["code"] == 0
+
+    run(bed, scenario)
+
+
 def test_who_may_see_may_not_steer_and_others_see_nothing(bed: Testbed) -> None:
     async def scenario(scene: Scene) -> None:
         viewer = scene.client(member(scene.doors, "vera", "demo", Role.VIEWER))

@@ -7,6 +7,7 @@ import importlib
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ MAX_BODY = 2 << 20
 MAX_HEADERS = 16 << 10
 MAX_CONNECTIONS = 256
 SILENT_S = 60.0
+MAX_CALLS = 64
 HANDSHAKE_S = 10.0
 WRITE_S = 60.0
 CHUNK = 64 << 10
@@ -57,6 +59,8 @@ class XmlRpcDoor:
         self.doors = doors
         self.crowd = Crowd(MAX_CONNECTIONS, SILENT_S)
         self._context = context()
+        self._calls: Counter[str] = Counter()
+        """Calls of each user that are being answered: nobody's waiting takes all the room."""
 
     async def serve(self, listener: socket.socket) -> None:
         """Answer until cancelled."""
@@ -126,7 +130,14 @@ class XmlRpcDoor:
             return _Answer(405, b"calls are POST requests\n", "text/plain")
         if body is None:
             return _Answer(413, f"a call has at most {MAX_BODY} bytes\n".encode(), "text/plain")
-        return _Answer(200, await answer(self.doors, user, body))
+        if self._calls[user.name] >= MAX_CALLS:
+            busy = Reply(1, f"{user.name} has {MAX_CALLS} calls waiting already", Code.REFUSED)
+            return _Answer(200, wire.write_reply(busy.struct))
+        self._calls[user.name] += 1
+        try:
+            return _Answer(200, await answer(self.doors, user, body))
+        finally:
+            self._calls[user.name] -= 1
 
     async def _send(self, connection: h11.Connection, writer: asyncio.StreamWriter, answer: _Answer) -> None:
         if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
