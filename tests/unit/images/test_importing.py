@@ -201,6 +201,31 @@ def test_a_root_file_system_becomes_an_image_for_containers(tmp_path: Path) -> N
     assert any("no sshd" in text for text in said)
 
 
+@pytest.mark.skipif(not (shutil.which("umoci") and shutil.which("skopeo")), reason="needs umoci and skopeo")
+@pytest.mark.parametrize("kind", ["folder", "oci-archive", "docker-archive"])
+def test_what_container_tools_save_is_put_together(tmp_path: Path, kind: str) -> None:
+    def run(*words: object) -> None:
+        subprocess.run([str(word) for word in words], check=True, capture_output=True)
+
+    for name in ("bin/sh", "sbin/ip", "etc/gone"):
+        (tmp_path / "tiny" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tiny" / name).write_text("#!")
+    layout = tmp_path / "layout"
+    run("umoci", "init", "--layout", layout)
+    run("umoci", "new", "--image", f"{layout}:one")
+    run("umoci", "insert", "--image", f"{layout}:one", tmp_path / "tiny", "/")
+    run("umoci", "insert", "--image", f"{layout}:one", "--whiteout", "/etc/gone")
+    source = layout
+    if kind != "folder":
+        source = tmp_path / "saved.tar"
+        run("skopeo", "copy", "--insecure-policy", f"oci:{layout}:one", f"{kind}:{source}:my/tiny:1")
+    image = import_image(Import("tiny", str(source)), tmp_path, never, quiet)
+    with tarfile.open(image.archive) as archive:
+        names = set(archive.getnames())
+    assert {"./bin/sh", "./sbin/ip"} <= names
+    assert "./etc/gone" not in names
+
+
 def test_a_system_without_ip_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lacks the program ip"):
         import_image(Import("x", str(tar_of(tmp_path / "x.tar", {"bin/sh": b"#!"}))), tmp_path, never, quiet)
