@@ -35,6 +35,7 @@ from benito.testbed.store import Settings, SharedFolder
 JOB = "shares"
 MEMORY_MIB = 256
 """What the server may use."""
+FUSE = Path("/dev/fuse")
 PROGRAMS = ("ganesha.nfsd", "bindfs")
 PROJECTS = "/proj"
 KEPT = "shares.json"
@@ -132,22 +133,29 @@ def prepare(
 
 def _can_serve(settings: Settings, progress: Progress) -> bool:
     """Whether virtual machines can have the folders, and say it if not; HostError with `--share`."""
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if not missing:
+    obstacle = _obstacle()
+    if obstacle is None:
         return True
-    packages = " ".join(sorted({PACKAGES.get(program, program) for program in missing}))
+    what, hint = obstacle
     if settings.shares:
-        raise HostError(
-            f"--share needs programs that aren't installed: {', '.join(missing)}", hint=f"apt-get install {packages}"
-        )
-    progress.notice(f"virtual machines have no {PROJECTS}: apt-get install {packages}")
+        raise HostError(f"virtual machines can't have what --share names: {what}", hint=hint)
+    progress.notice(f"virtual machines have no {PROJECTS}: {what} ({hint})")
     return False
+
+
+def _obstacle() -> tuple[str, str] | None:
+    """Name what keeps folders from being served, and what to do about it."""
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing:
+        packages = " ".join(sorted({PACKAGES[program] for program in missing}))
+        return f"not installed: {', '.join(missing)}", f"apt-get install {packages}"
+    return None if FUSE.exists() else (f"{FUSE} is missing", "modprobe fuse")
 
 
 def start_server(place: Place, served: Iterable[Served]) -> None:
     """Have the folders served where virtual machines reach them; nothing happens when they are."""
     shares = tuple(served)
-    if not shares or any(shutil.which(program) is None for program in PROGRAMS):
+    if not shares or _obstacle():
         return
     begin_hub(place)
     folder = place.runtime / HUB / "shares"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benito.errors import InputError
+from benito.errors import HostError, InputError
 from benito.idmap import OWNER, is_person
 from benito.testbed import sharing
 from benito.testbed.config import Config
 from benito.testbed.home import Home
-from benito.testbed.store import SharedFolder
+from benito.testbed.store import Settings, SharedFolder
 
 
 @pytest.fixture
@@ -121,3 +121,41 @@ def test_only_people_are_themselves_on_both_sides() -> None:
         False,
         False,
     ]
+
+
+class Heard:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def step(self, text: str) -> None:
+        raise AssertionError(text)
+
+    def node(self, node: str, phase: str) -> None:
+        raise AssertionError(node)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+def test_without_a_server_only_what_was_asked_for_is_an_error(
+    tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    plain = Settings(file="x.ns", packing=1)
+    asked = Settings(file="x.ns", packing=1, shares=(SharedFolder(source=str(tools), target="/share/x"),))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert sharing._can_serve(plain, heard) is False
+    assert heard.notices == [
+        "virtual machines have no /proj: not installed: ganesha.nfsd, bindfs (apt-get install bindfs nfs-ganesha-vfs)"
+    ]
+    with pytest.raises(HostError, match="--share names: not installed"):
+        sharing._can_serve(asked, heard)
+    for program in sharing.PROGRAMS:
+        (tmp_path / program).touch(mode=0o755)
+    monkeypatch.setattr(sharing, "FUSE", tools)
+    assert sharing._can_serve(asked, heard) is True
+    monkeypatch.setattr(sharing, "FUSE", tmp_path / "missing")
+    with pytest.raises(HostError, match="missing is missing"):
+        sharing._can_serve(asked, heard)
