@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def furnish(root: Path, settings: ShareSettings) -> None:
     for number, share in enumerate(settings.shares):
         _bind(Path(share.source), root / SOURCES.name / str(number), read_only=share.read_only)
         (root / VIEWS.name / str(number)).mkdir(parents=True)
-    (root / "ganesha.conf").write_text(shares.configuration(settings.shares))
+    (root / "ganesha.conf").write_text(shares.configuration(settings.shares, 1 + secrets.randbelow(60000)))
     _pivot(root)
 
 

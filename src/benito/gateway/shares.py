@@ -47,9 +47,13 @@ class ShareSettings(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[Served, ...]
 
 
-def configuration(shares: tuple[Served, ...]) -> str:
-    """Return nfs-ganesha's configuration: NFSv4 alone, numbers for owners, one export a folder."""
-    return _GENERAL + "".join(_export(number, share) for number, share in enumerate(shares))
+def configuration(shares: tuple[Served, ...], first: int) -> str:
+    """Return nfs-ganesha's configuration: NFSv4 alone, numbers for owners, one export a folder.
+
+    `first` is the first export's number, which handles contain: another at each start of the views, for a handle of
+    theirs may mean another file when they are started again, and must be stale then.
+    """
+    return _GENERAL + "".join(_export(number, share, first) for number, share in enumerate(shares))
 
 
 _GENERAL = f"""\
@@ -74,10 +78,10 @@ LOG {{ Default_Log_Level = EVENT; }}
 """
 
 
-def _export(number: int, share: Served) -> str:
+def _export(number: int, share: Served, first: int) -> str:
     return f"""\
 EXPORT {{
-    Export_Id = {number + 1};
+    Export_Id = {first + number};
     Path = {VIEWS / str(number)};
     Pseudo = {_quoted(share.target)};
     Filesystem_Id = 4711.{number + 1};

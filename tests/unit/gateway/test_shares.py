@@ -10,7 +10,8 @@ def test_each_folder_is_an_export_of_its_view_never_of_itself() -> None:
         (
             Served(source="/srv/secret", target="/proj/P", people=(1000,)),
             Served(source="/home/a", target='/share/"x', read_only=True, everybody=1001),
-        )
+        ),
+        7,
     )
     first, second = text.split("EXPORT {")[1:]
     assert "/srv/secret" not in text
@@ -26,11 +27,17 @@ def test_each_folder_is_an_export_of_its_view_never_of_itself() -> None:
     assert "Protocols = 4;" in text
 
 
-def test_export_numbers_differ_from_each_other_and_stay() -> None:
+def test_exports_are_numbered_from_the_one_that_is_told() -> None:
     shares = tuple(Served(source="/x", target=f"/s/{number}") for number in range(3))
-    text = configuration(shares)
-    assert [f"Filesystem_Id = 4711.{number}" in text for number in (1, 2, 3)] == [True] * 3
-    assert configuration(shares) == text
+    text = configuration(shares, 500)
+    assert [f"Export_Id = {number};" in text for number in (499, 500, 501, 502, 503)] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert configuration(shares, 500) == text
 
 
 def test_views_keep_their_handles_and_carry_no_privileges() -> None:
