@@ -115,14 +115,6 @@ async def _head(room: Room, request: Request, record: ExperimentRecord, asked: A
     }
 
 
-async def head(request: Request) -> Response:
-    """The head of an experiment's page alone: state, buttons, numbers."""
-    room = room_of(request)
-    record = room.record(request, Action.SEE)
-    asked, _ = await _asked(room, record)
-    return room.render("experiment_head.html", request, **await _head(room, request, record, asked))
-
-
 async def experiment_map(request: Request) -> Response:
     """The map, as data; the address has its version, so it may be kept."""
     room = room_of(request)

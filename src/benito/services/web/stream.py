@@ -21,7 +21,7 @@ from benito.testbed.people import Action, User
 from benito.testbed.store import ExperimentRecord
 from benito.testbed.view import Status
 
-GATHER_S = 0.1
+GATHER_S = 0.05
 """How long news are gathered before they are sent together."""
 PING_S = 15.0
 UNREAD = 1000
@@ -183,6 +183,8 @@ class ExperimentStream:
             if record.changed == self.record.changed and record.state == self.record.state:
                 continue
             self.record = record
+            if record.state not in LIVE:
+                self.told.clear()
             self.room.journals.of(record.id, len(self.told))
             self._put(("changed", {"state": str(record.state)}))
 

@@ -19,6 +19,9 @@ const work = new Work(root);
 let map = null;
 let selected = null;
 let troubled = false;
+let asked = 0;
+/** What the stream has told of each node. */
+const latest = new Map();
 
 function moods(states) {
   return Object.fromEntries(Object.entries(states).map(([name, state]) => [name, mood(state)]));
@@ -68,6 +71,7 @@ function choose(element) {
 
 function states(changed, flash) {
   const began = performance.now();
+  for (const [name, state] of Object.entries(changed)) latest.set(name, state);
   nodes.learn(changed, flash);
   map?.paint(moods(changed));
   const counts = nodes.counts();
@@ -80,7 +84,7 @@ function states(changed, flash) {
   if (selected?.data("name") in changed) choose(selected);
   // What may be done depends on whether anything is down.
   const down = counts.booted < nodes.rows.size;
-  if (flash && down !== troubled) renewHead();
+  if (flash && down !== troubled) renew();
   troubled = down;
   performance.measure("states", { start: began });
 }
@@ -104,29 +108,32 @@ async function changed({ state }) {
     setTimeout(() => location.assign("/experiments"), GONE_MS);
     return;
   }
+  if (state === "swapped") latest.clear();
+  await renew();
+}
+
+/** Take head and node rows from the server's page. Of several that are asked for, only the last is taken. */
+async function renew() {
+  const mine = (asked += 1);
   const reply = await fetch(url);
-  if (!reply.ok) return;
-  const page = new DOMParser().parseFromString(await reply.text(), "text/html");
-  replaceHead(one('[data-fragment="head"]', page).childNodes);
+  const text = await reply.text();
+  if (!reply.ok || mine !== asked) return;
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const head = one('[data-fragment="head"]');
+  head.replaceChildren(...one('[data-fragment="head"]', page).childNodes);
+  times(head);
   nodes.replace(one("[data-nodes] tbody", page));
+  // What the stream has told meanwhile is newer than the page.
+  nodes.learn(Object.fromEntries(latest), false);
   const place = one("[data-map]");
   const now = one("[data-map]", page).dataset.map;
-  if (place.dataset.map !== now) {
-    place.dataset.map = now;
-    map?.end();
-    drawMap();
-  } else map?.paint(moods(Object.fromEntries(nodes.states)));
-}
-
-async function renewHead() {
-  const reply = await fetch(`${url}/head`);
-  if (reply.ok) replaceHead(new DOMParser().parseFromString(await reply.text(), "text/html").body.childNodes);
-}
-
-function replaceHead(parts) {
-  const head = one('[data-fragment="head"]');
-  head.replaceChildren(...parts);
-  times(head);
+  if (place.dataset.map === now) {
+    map?.paint(moods(Object.fromEntries(nodes.states)));
+    return;
+  }
+  place.dataset.map = now;
+  map?.end();
+  drawMap();
 }
 
 function carry(counted) {
@@ -165,7 +172,11 @@ live(`${url}/stream?since=${root.dataset.changed}`, {
   },
   nodes: (some) => states(some, true),
   events: log,
-  operation: (operation) => work.show(operation),
+  operation: (operation) => {
+    work.show(operation);
+    // What may be done depends on whether anything is under way.
+    if (!operation.running) renew();
+  },
   links: carry,
   measured: (results) => links.measured(results),
   changed,

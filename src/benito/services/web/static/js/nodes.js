@@ -3,6 +3,9 @@
 import { all, fill, one, status } from "./dom.js";
 import { boot, command, mood } from "./looks.js";
 
+/** With more changes at once than this, rows don't light up: everything would. */
+const FLASHED = 50;
+
 export class NodeTable {
   constructor(root) {
     this.table = one("[data-nodes]", root);
@@ -33,7 +36,8 @@ export class NodeTable {
 
   /** Take `{name: [boot, code]}`. */
   learn(states, flash) {
-    for (const [name, state] of Object.entries(states)) {
+    const news = Object.entries(states);
+    for (const [name, state] of news) {
       const row = this.rows.get(name);
       const before = this.states.get(name);
       if (!row || (before && before[0] === state[0] && before[1] === state[1])) continue;
@@ -42,7 +46,7 @@ export class NodeTable {
       fill(one("[data-boot]", row), status(boot(state)));
       const said = command(state, has);
       fill(one("[data-code]", row), said.text ? status(said) : null);
-      if (flash) {
+      if (flash && news.length <= FLASHED) {
         row.classList.remove("flash");
         requestAnimationFrame(() => row.classList.add("flash"));
       }
