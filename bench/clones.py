@@ -132,14 +132,16 @@ def measure(bed: Bed, count: int, *options: str, title: str) -> None:
     with made.up() as (returned, steps):
         made.commands_ended()
         commands = time.monotonic() - began
+        pss = made.pss_mib()
         made.banners()
         banners = time.monotonic() - began
-        pss = made.pss_mib()
+        logged = made.pss_mib()
         said = bed.inside(f"n-0.n{count}.bench", "ping -q -c 3 n-1 >/dev/null; ping -q -c 20 -i 0.2 n-1")
         loss, rtt = re.findall(r"(\d+)% packet loss", said)[0], re.findall(r"= ([\d./]+)", said)[0].split("/")
     print(
         f"{count:3} nodes, {title}: up returns {returned:6.1f} s, start commands ended {commands:6.1f} s, "
-        f"all banners {banners:6.1f} s; PSS {pss / count:4.0f} MiB a node; "
+        f"all banners {banners:6.1f} s; PSS {pss / count:4.0f} MiB a node, "
+        f"{logged / count:.0f} after the banners; "
         f"ping {float(rtt[0]) - ASKED_MS:+.1f} / {float(rtt[1]) - ASKED_MS:+.1f} / {float(rtt[2]) - ASKED_MS:+.1f} ms "
         f"(min / avg / max beside {ASKED_MS} ms asked), {loss} % lost",
         flush=True,
