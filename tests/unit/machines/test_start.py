@@ -24,6 +24,7 @@ def run(tmp_path: Path) -> Run:
             "BENITO_INSIDE": str(tmp_path),
             "BENITO_LOG": str(tmp_path / "log"),
             "BENITO_PORTS": str(tmp_path / "no ports"),
+            "BENITO_SSHD": "/nonexistent",
             "OUT": str(tmp_path / "by hand"),
         }
         return subprocess.run(
@@ -154,7 +155,34 @@ def start_sharing(tmp_path: Path, *folders: str) -> str:
     }
     words = "".join(f"{name}={shlex.quote(value)}\n" for name, value in facts.items())
     (tmp_path / "facts").write_text(f"{words}set_environment() {{ :; }}\n")
-    own = {"BENITO_INSIDE": tmp_path, "BENITO_LOG": tmp_path / "log", "BENITO_PORTS": tmp_path / "none"}
+    own = {
+        "BENITO_INSIDE": tmp_path,
+        "BENITO_LOG": tmp_path / "log",
+        "BENITO_PORTS": tmp_path / "none",
+        "BENITO_SSHD": "/none",
+    }
     environment = {**os.environ, **{name: str(value) for name, value in own.items()}, "BENITO_PIPE": "/nonexistent"}
     subprocess.run(["/bin/sh", str(SCRIPT)], env=environment, capture_output=True, timeout=20, check=True)
     return log(tmp_path, "out")
+
+
+def test_the_node_is_booted_when_somebody_can_log_in(tmp_path: Path) -> None:
+    (tmp_path / "facts").write_text("user=root\nstart_command=\n")
+    own = {
+        "BENITO_INSIDE": tmp_path,
+        "BENITO_LOG": tmp_path / "log",
+        "BENITO_PORTS": tmp_path / "none",
+        "BENITO_SSHD": "/bin/sh",
+        "BENITO_LISTENERS": tmp_path,
+    }
+    head = "  sl  local_address rem_address   st tx_queue\n"
+    (tmp_path / "tcp").write_text(head + "   0: 0100007F:0016 0200007F:9C40 01 00000000\n")
+    environment = {**os.environ, **{name: str(value) for name, value in own.items()}}
+    with subprocess.Popen(["/bin/sh", str(SCRIPT)], env=environment, stdout=subprocess.PIPE, text=True) as script:
+        with pytest.raises(subprocess.TimeoutExpired):
+            script.wait(1)
+        assert (tmp_path / "state").read_text() == ""
+        (tmp_path / "tcp6").write_text(head + "   0: 00000000000000000000000000000000:0016 0:0 0A 00000000\n")
+        assert script.wait(20) == 0
+        assert script.stdout is not None
+        assert script.stdout.read().startswith("booted ")
