@@ -18,7 +18,7 @@ lint: setup
 	@$(BIN)/mypy
 
 unit: setup
-	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q -n auto tests/unit
 
 system: setup
 	@$(BIN)/pytest -q tests/system
