@@ -59,7 +59,9 @@ def served() -> Iterator[Served]:
     """Serve until the end of the block; then take down everything of this home."""
     home = HOME / f"web-{os.getpid()}"
     home.mkdir(parents=True)
-    (home / "images").symlink_to(HOME / "images")
+    for shared in ("images", "templates"):
+        (HOME / shared).mkdir(exist_ok=True)
+        (home / shared).symlink_to(HOME / shared)
     made = Served(home)
     ports = ["--port", "0", "--xmlrpc-port", "0", "--status-port", "0"]
     process = subprocess.Popen([*BENITO, "serve", *ports], env=made.env, stderr=subprocess.PIPE, text=True)
