@@ -70,10 +70,12 @@ class Link:
             times = trace.end() if trace else []
         return Stream(float(told["sum_received"]["bits_per_second"]) / 1e6, busy(times))
 
-    def udp(self) -> Flood:
-        """Full-size datagrams at 90 Mb/s for five seconds."""
+    def udp(self) -> Flood | None:
+        """Full-size datagrams at 90 Mb/s for five seconds; None when iperf3's own connection did not survive that."""
         before = self._unread()
-        told = self._iperf(f"-u -b {UDP_MBPS}M -l 1448 -t 5")["sum"]
+        told = self._iperf(f"-u -b {UDP_MBPS}M -l 1448 -t 5").get("sum")
+        if told is None:
+            return None
         sent, lost = int(told["packets"]), int(told["lost_packets"])
         return Flood(sent, sent - lost, self._unread() - before)
 
