@@ -95,6 +95,7 @@ def test_an_archive_that_leads_out_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b"nonsense" * 100, gzip.compress(archive("x"))[:-20], zstd(archive("x" * 99))[:-9], lzma.compress(b"")],
+    ids=["empty", "nonsense", "gzip", "zstd", "xz"],
 )
 def test_a_damaged_archive_is_named(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InputError, match=r"a\.tar can't be unpacked"):
