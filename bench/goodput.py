@@ -81,7 +81,8 @@ class Link:
 
     def _iperf(self, options: str) -> dict[str, Any]:
         self._at(self.centre, "pkill iperf3; iperf3 -s -1 -D; sleep 1")
-        found: dict[str, Any] = json.loads(self._at(self.node, f"iperf3 -J {options} -c {self.centre}"))["end"]
+        told = self._at(self.node, f"timeout 60 iperf3 -J {options} -c {self.centre} || true")
+        found: dict[str, Any] = json.loads(told or "{}").get("end", {})
         return found
 
     def _unread(self) -> int:
@@ -122,12 +123,11 @@ class _Trace:
 
 
 def busy(frames: list[tuple[int, int]], rate_mbps: float = 100) -> float | None:
-    """Return which share of the time after the warm-up a transmitter of that rate needed for the frames."""
+    """Return which share of the last nine seconds a transmitter of that rate needed for the frames."""
     if not frames:
         return None
-    first = frames[0][0] + WARM_UP * 1_000_000_000
-    counted = [(arrival, size) for arrival, size in frames if arrival > first]
-    if not counted:
-        return None
+    # What comes before is the guests' first start of iperf3, and slow start.
+    last = max(arrival for arrival, _ in frames)
+    counted = [(arrival, size) for arrival, size in frames if arrival > last - (SECONDS - 1) * 1_000_000_000]
     sending = sum(size for _, size in counted) * 8 * 1000 / rate_mbps
-    return sending / (counted[-1][0] - counted[0][0])
+    return sending / (last - counted[0][0])
