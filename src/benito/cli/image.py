@@ -81,7 +81,7 @@ def build_image(name: str, as_json: bool, again: bool, **told: Any) -> None:
     \b
     benito image build debian-13
     benito image build router --suite trixie --include frr,bird2
-    benito image build ubuntu-24.04 --mirror http://archive.ubuntu.com/ubuntu
+    benito image build ubuntu-24.04 --mirror http://ARCHIVE/ubuntu
 
     Known names are debian-11, debian-12, debian-13, debian-14, debian-sid, ubuntu-22.04 and ubuntu-24.04. Packages come
     from the archive that this host's own apt uses. The script of --customize runs as root in the new system. Nodes that

@@ -37,7 +37,6 @@ set -e
 echo 'COMPRESS=lz4' > /etc/initramfs-tools/conf.d/quick || true
 update-initramfs -c -k all
 echo 'UUID=11111111-2222-3333-4444-555555555555 / ext4 rw 0 1' > /etc/fstab
-echo 'deb http://deb.debian.org/debian bookworm main' > /etc/apt/sources.list
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 echo vendor > /etc/vendor-was-here
 """,
@@ -58,6 +57,7 @@ def make(work: Path, target: Path) -> None:
     root = work / "root"
     sources = find_sources(RECIPE.suite, RECIPE.components, archives("debian"))
     install(RECIPE, root, work, sources)
+    (root / "etc/apt/sources.list").write_text(sources.entries(private=False))
     pack(work, root, target)
 
 

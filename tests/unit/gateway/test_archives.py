@@ -13,7 +13,7 @@ from benito.images.sources import all_uris
 DEB822 = """\
 # a comment
 Types: deb deb-src
-URIs: http://deb.debian.org/debian
+URIs: http://mirror.example/debian
  https://second.example:8443/debian
 Suites: bookworm bookworm-updates
 Components: main
@@ -41,11 +41,11 @@ def test_every_form_of_entry_is_read(tmp_path: Path) -> None:
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list").write_text(ONE_LINE)
     (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
-    (tmp_path / "sources.list.d" / "old.sources.disabled").write_text(DEB822.replace("deb.debian.org", "no.example"))
+    (tmp_path / "sources.list.d" / "old.sources.disabled").write_text(DEB822.replace("mirror.example", "no.example"))
     found = archives.read(all_uris(tmp_path))
     assert found == (
         Archive(scheme="https", host="private.example", port=443, path="/apt/", user="me", password="s@cret"),
-        Archive(scheme="http", host="deb.debian.org", port=80, path="/debian/"),
+        Archive(scheme="http", host="mirror.example", port=80, path="/debian/"),
         Archive(scheme="https", host="second.example", port=8443, path="/debian/"),
     )
 
