@@ -5,13 +5,13 @@ What is in it was written by a node: it is only read and moved as data, and no l
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
 from benito import run
 from benito.errors import HostError
 from benito.images.catalog import Image
+from benito.images.foreign import empty, inside, remove
 from benito.images.tree import root_of
 
 FIRST_UID = 20001
@@ -70,30 +70,28 @@ def forget(root: Path) -> None:
     """Take from a folder what no two nodes may share."""
     users = _experiment_users(root)
     for name in _ACCOUNTS:
-        path = _inside(root, name)
+        path = inside(root, name)
         if path is not None and path.is_file():
             kept = [line for line in _lines(path) if line.partition(":")[0] not in users]
             mode = path.stat().st_mode
             path.write_text("".join(f"{line}\n" for line in kept), errors="surrogateescape")
             path.chmod(stat.S_IMODE(mode))
     for name in (*_GONE, *(f"home/{user}/.ssh/authorized_keys" for user in users)):
-        _remove(root, name)
-    ssh = _inside(root, "etc/ssh/x")
-    for key in ssh.parent.glob("ssh_host_*") if ssh is not None else ():
-        key.unlink()
+        remove(root, name)
+    empty(root, "etc/ssh", "ssh_host_*")
     for name in _EMPTY:
-        path = _inside(root, name)
+        path = inside(root, name)
         if path is not None:
             path.write_text({"etc/hostname": "localhost\n", "etc/hosts": "127.0.0.1 localhost\n"}.get(name, ""))
     (root / "tmp").mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)
-    home = _inside(root, "var/lib/benito")
+    home = inside(root, "var/lib/benito")
     if home is not None:
         home.mkdir(mode=0o755, exist_ok=True)
 
 
 def _experiment_users(root: Path) -> set[str]:
-    path = _inside(root, "etc/passwd")
+    path = inside(root, "etc/passwd")
     if path is None or not path.is_file():
         return set()
     fields = (line.split(":") for line in _lines(path))
@@ -102,26 +100,3 @@ def _experiment_users(root: Path) -> set[str]:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(errors="surrogateescape").splitlines()
-
-
-def _inside(root: Path, name: str) -> Path | None:
-    """Return the path, unless a link on the way or at its end leads somewhere else."""
-    path = root
-    for part in Path(name).parts:
-        if path.is_symlink() or not path.is_dir():
-            return None
-        path /= part
-    return None if path.is_symlink() else path
-
-
-def _remove(root: Path, name: str) -> None:
-    import shutil
-
-    parent = _inside(root, str(Path(name).parent)) if "/" in name else root
-    if parent is None:
-        return
-    path = parent / Path(name).name
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        path.unlink()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 from benito import run
 from benito.errors import InputError
+from benito.images import foreign
 from benito.images.catalog import ARCHIVE
 
 _DEADLINE_S = 1800
@@ -102,14 +102,13 @@ def _examine(root: Path, progress: Callable[[str], None]) -> dict[str, str]:
     for program, (package, *places) in _WANTED.items():
         if not _there(root, *places):
             progress(f"the system has no {program}: nodes can't be reached by ssh until {package} is in it")
-    for key in (*root.glob("etc/ssh/ssh_host_*"), *root.glob("run/*"), *root.glob("tmp/*")):
-        if key.is_dir() and not key.is_symlink():
-            shutil.rmtree(key)
-        else:
-            key.unlink()
+    for folder, pattern in (("etc/ssh", "ssh_host_*"), ("run", "*"), ("tmp", "*")):
+        foreign.empty(root, folder, pattern)
     for name in ("proc", "sys", "dev", "run", "tmp", "etc", "var"):
-        (root / name).mkdir(exist_ok=True)
-    (root / "tmp").chmod(0o1777)
+        if not os.path.lexists(root / name):
+            (root / name).mkdir()
+    if (tmp := foreign.inside(root, "tmp")) is not None:
+        tmp.chmod(0o1777)
     text = _read(root, "etc/os-release") or _read(root, "usr/lib/os-release")
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
@@ -121,7 +120,5 @@ def _there(root: Path, *places: str) -> bool:
 
 
 def _read(root: Path, name: str) -> str:
-    path = root / name
-    if path.is_symlink() or not path.is_file():
-        return ""
-    return path.read_text(errors="replace")
+    path = foreign.inside(root, name)
+    return path.read_text(errors="replace") if path is not None and path.is_file() else ""
