@@ -118,15 +118,17 @@ class Monitor:
         client = self._connected()
         with client.listener() as listener:
             ended = asyncio.ensure_future(self._gone(client))
+            waiting = asyncio.ensure_future(_next(listener))
             try:
                 while True:
-                    waiting = asyncio.ensure_future(_next(listener))
                     await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
                     if not waiting.done():
-                        waiting.cancel()
                         return
-                    yield waiting.result()
+                    event = waiting.result()
+                    waiting = asyncio.ensure_future(_next(listener))
+                    yield event
             finally:
+                waiting.cancel()
                 ended.cancel()
 
     async def wait_gone(self) -> None:

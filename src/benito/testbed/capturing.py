@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from benito.errors import BenitoError, InputError, NodeError, StateError
+from benito.errors import BenitoError, BusyError, InputError, NodeError, StateError
 from benito.images import disk, errand, store
 from benito.images.catalog import DISK, INITRD, KERNEL, Image, ImageInfo, check_name
 from benito.images.errand import Boot, Errand
 from benito.images.merging import merge
 from benito.plan import model
+from benito.testbed import flock
 from benito.testbed.home import ExperimentId, Place
 from benito.testbed.imaging import LIGHT
 from benito.testbed.keeping import Request, ask_keeper
@@ -70,19 +73,31 @@ def _of_machine(
         )
     progress.step(f"copying the disk of {machine.node}, which runs on")
     copy = place.nodes / machine.node / COPY
-    try:
-        request = Request("copy", {"node": machine.node, "name": COPY, "deadline_s": COPY_S})
-        answer = ask_keeper(place, [request], COPY_S + 60)[0]
-        if isinstance(answer, BenitoError):
-            raise answer
-        shutil.move(copy, image / DISK)
-    finally:
-        copy.unlink(missing_ok=True)
+    with _alone(place, machine.node):
+        try:
+            request = Request("copy", {"node": machine.node, "name": COPY, "deadline_s": COPY_S})
+            answer = ask_keeper(place, [request], COPY_S + 60)[0]
+            if isinstance(answer, BenitoError):
+                raise answer
+            shutil.move(copy, image / DISK)
+        finally:
+            copy.unlink(missing_ok=True)
     progress.step("taking from the copy what is this node's alone")
     for name in (KERNEL, INITRD):
         shutil.copyfile(base.folder / name, image / name)
     _seal(image, work, base, boot)
     _pack(image, work)
+
+
+@contextmanager
+def _alone(place: Place, node: str) -> Iterator[None]:
+    """Be the one who copies the node's disk: every copy has the same name. BusyError when somebody else is."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(flock.held(place.runtime / f"copy-{node}.lock", wait=False))
+        except BusyError:
+            raise BusyError(f"an image of {node} is being made already", hint="try again when it is done") from None
+        yield
 
 
 def _seal(image: Path, work: Path, base: Image, boot: Boot) -> None:
