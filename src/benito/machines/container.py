@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benito.errors import HostError, NodeError
-from benito.machines import guest, oci
+from benito.machines import guest, node_channel, oci
 from benito.machines.engine import Engine
 from benito.machines.files import Files, Tree
 from benito.machines.guest_agent import ExecResult
-from benito.machines.node_channel import Booted, NodeEvent, parse
+from benito.machines.node_channel import Booted, NodeEvent
 from benito.mounts import mount, unmount
 
 Spawn = Callable[[list[str], Path], Awaitable[None]]
@@ -168,7 +168,7 @@ class Container:
         """Listen to the container, which may run already."""
         await self.close()
         descriptor = os.open(self.paths.events, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        reader = StreamReader(limit=4096)
+        reader = StreamReader(limit=node_channel.LONGEST)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
         )
@@ -182,19 +182,12 @@ class Container:
 
     async def events(self) -> AsyncIterator[NodeEvent]:
         """Yield what the node tells."""
-        while self._events is not None:
-            try:
-                line = await self._events[0].readline()
-            except ValueError:
-                # Too long for any that means something.
-                continue
-            if not line:
-                return
-            event = parse(line.decode(errors="replace"))
+        if self._events is None:
+            return
+        async for event in node_channel.events(self._events[0]):
             if isinstance(event, Booted):
                 self._booted.set()
-            if event:
-                yield event
+            yield event
 
     async def wait_booted(self, timeout: float) -> None:
         """Wait until the node has said that it is up, now or before; somebody must read `events` meanwhile."""

@@ -212,7 +212,10 @@ class GuestAgent:
 
     async def _line(self) -> bytes:
         assert self._streams is not None
-        line = await self._streams[0].readline()
+        try:
+            line = await self._streams[0].readline()
+        except ValueError as error:
+            raise EOFError("the agent's answer is too long") from error
         if not line.endswith(b"\n"):
             raise EOFError
         return line

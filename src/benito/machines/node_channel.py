@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from pathlib import Path
 from benito.machines.sockets import connect
 
 PAUSE_S = 0.1
-"""The least time between two events of one node."""
+"""The least time between two lines of one node."""
+LONGEST = 4096
+"""Bytes of a line that may mean something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,23 @@ def parse(line: str) -> NodeEvent | None:
     return None
 
 
+async def events(reader: StreamReader) -> AsyncIterator[NodeEvent]:
+    """Yield what a node tells, until the end of the stream."""
+    while True:
+        try:
+            line = await reader.readline()
+        except ValueError:
+            # Too long for any that means something.
+            line = b"\n"
+        if not line:
+            return
+        # A reboot in the middle of a line ends it; the next one is whole again.
+        if event := parse(line.decode(errors="replace")):
+            yield event
+        # Whoever is root in a node can write lines without end: they wait there, not with us.
+        await asyncio.sleep(PAUSE_S)
+
+
 class NodeChannel:
     """The host's end of a machine's port; what a node writes while nobody is connected waits in it."""
 
@@ -61,7 +81,7 @@ class NodeChannel:
 
     async def connect(self, timeout: float = 10) -> None:
         """Connect; QEMU lets one reader in at a time."""
-        self._streams = await connect(self._path, timeout)
+        self._streams = await connect(self._path, timeout, LONGEST)
 
     async def events(self) -> AsyncIterator[NodeEvent]:
         """Yield what the node tells, until its machine ends."""
@@ -69,15 +89,9 @@ class NodeChannel:
             await self.connect()
         assert self._streams is not None
         reader = self._streams[0]
-        try:
-            # A reboot in the middle of a line ends it; the next one is whole again.
-            while line := await reader.readline():
-                if event := parse(line.decode(errors="replace")):
-                    yield event
-                    # Whoever is root in a node can write lines without end: they wait in the port, not with us.
-                    await asyncio.sleep(PAUSE_S)
-        except (ConnectionError, ValueError):
-            return
+        with contextlib.suppress(ConnectionError):
+            async for event in events(reader):
+                yield event
 
     async def put(self, data: bytes) -> None:
         """Leave data for the node to take from its end of the port; it waits there as long as need be."""

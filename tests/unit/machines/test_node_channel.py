@@ -1,6 +1,7 @@
 """What a node says by itself."""
 
 import asyncio
+import contextlib
 from asyncio import StreamReader, StreamWriter
 from pathlib import Path
 
@@ -43,3 +44,45 @@ def test_events_come_in_order_until_the_machine_ends(tmp_path: Path) -> None:
             return [event async for event in channel.events()]
 
     assert asyncio.run(asyncio.wait_for(steps(), 10)) == [Booted("a"), StartExit(3), Booted("b")]
+
+
+def test_lines_without_end_wait_in_the_port(tmp_path: Path) -> None:
+    async def steps() -> int:
+        sent = 0
+
+        async def serve(_: StreamReader, writer: StreamWriter) -> None:
+            nonlocal sent
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    writer.write(b"nonsense\n" * 1000 + b"x" * 10_000)
+                    await writer.drain()
+                    sent += 1
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "s")
+        async with server:
+            channel = NodeChannel(tmp_path / "s")
+            await channel.connect()
+            events = channel.events()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await anext(events)
+            await channel.close()
+            return sent
+
+    # A few socket buffers' worth, however fast it writes.
+    assert asyncio.run(asyncio.wait_for(steps(), 10)) < 100
+
+
+def test_a_line_too_long_is_passed_over(tmp_path: Path) -> None:
+    async def steps() -> NodeEvent:
+        async def serve(_: StreamReader, writer: StreamWriter) -> None:
+            writer.write(b"x" * 100_000 + b"\nbooted a\n")
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "s")
+        async with server:
+            channel = NodeChannel(tmp_path / "s")
+            return await anext(channel.events())
+
+    assert asyncio.run(asyncio.wait_for(steps(), 10)) == Booted("a")
