@@ -6,6 +6,7 @@ It listens on `agent.sock` in its runtime folder (see `rpc`):
     status                                   -> {node: [boot, code]}
     run {node, argv, deadline_s}             -> {code, stdout, stderr}
     control {node, action}                   -> true; start, stop, restart, kill
+    copy {node, name, deadline_s}            -> true when the machine's disk is copied to that file in its folder
     wires                                    -> {wire: {forward, backward}} counters
     subscribe                                -> true, then events: {node, phase}, {node, status}, {node, error}
 
@@ -30,9 +31,9 @@ from typing import Any
 import msgspec
 
 from benito.agent.cgroup import Group
-from benito.agent.consoles import keep_bounded
 from benito.agent.driver import Options, Settlement, Surroundings, node_of
 from benito.agent.kinds import Kinds
+from benito.agent.logs import keep_bounded
 from benito.agent.rpc import Server
 from benito.agent.runner import Remembered, Runner, Status
 from benito.agent.sandbox import LIGHT, RUNTIME
@@ -98,7 +99,7 @@ class Agent:
         ends = await self.spawner.exits()
         await self._adopt()
         await self.server.listen(self.runtime / "agent.sock")
-        bounding = asyncio.create_task(keep_bounded(self.around.nodes))
+        bounding = asyncio.create_task(keep_bounded(self.around.nodes, "*/*.log"))
         async for end in ends:
             runner = self.runners.get(node_of(end.job) or "")
             if runner is not None and runner.boot != "dead":

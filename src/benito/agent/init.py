@@ -263,7 +263,9 @@ def _become(job: Job) -> None:
         os.setsid()
         for cgroup in job.cgroups:
             Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
-        output = os.open(job.log or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # A log may lie in a folder of the job's own user: no link there leads anywhere else.
+        how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        output = os.open(job.log or os.devnull, how, 0o644)
         empty = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         for descriptor, source in ((0, empty), (1, output), (2, output)):
             os.dup2(source, descriptor)

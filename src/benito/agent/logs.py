@@ -1,4 +1,4 @@
-"""Console logs kept within a bound: a node that floods its console must not fill the host's disk."""
+"""Logs kept within a bound: a node that floods its console, or what it is served by, must not fill the host's disk."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import stat
 from pathlib import Path
 
 MOST = 16 << 20
-"""Bytes above which a console log loses its beginning."""
+"""Bytes above which a log loses its beginning."""
 KEPT = 4 << 20
 """Bytes of its end that stay."""
 EVERY_S = 5.0
-NOTE = b"\n[what came before was dropped: this console log had grown too long]\n"
+NOTE = b"\n[what came before was dropped: this log had grown too long]\n"
 
 
-async def keep_bounded(nodes: Path) -> None:
-    """Look at the console logs below the nodes' folders every few seconds, for ever."""
+async def keep_bounded(folder: Path, *patterns: str) -> None:
+    """Look at the logs in the folder that match the patterns every few seconds, for ever."""
     while True:
         await asyncio.sleep(EVERY_S)
-        with contextlib.suppress(OSError):
-            for log in nodes.glob("*/console.log"):
-                if log.lstat().st_size > MOST:
-                    await asyncio.to_thread(bound, log)
+        for pattern in patterns:
+            with contextlib.suppress(OSError):
+                for log in folder.glob(pattern):
+                    if log.lstat().st_size > MOST:
+                        await asyncio.to_thread(bound, log)
 
 
 def bound(log: Path) -> None:
     """Drop a log's beginning when it is too long; its writer appends, so it goes on at the new end.
 
-    The folder is the machine's process's own: a link or another file that it may have put there is left alone.
+    The folder may be a machine's process's own: a link or another file that it may have put there is left alone.
     """
     try:
         descriptor = os.open(log, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

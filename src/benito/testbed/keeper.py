@@ -8,6 +8,7 @@ are its clients over `keeper.sock`:
     apply {revive}                -> true; reads the plan files again and brings the agents to them
     run {node, argv, deadline_s}  -> {code, stdout, stderr}; in the node, through its guest agent
     control {node, action}        -> true; start, stop, restart, kill
+    copy {node, name, deadline_s} -> true when the machine's disk is copied to that file in its folder
     wires                         -> {link: {forward, backward}} counters, see `Keeper.wires`
     subscribe                     -> true, then every event as it happens
 
@@ -26,6 +27,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benito.agent.logs import keep_bounded
 from benito.agent.rpc import Client, Server, Unreachable
 from benito.errors import BenitoError, NodeError
 from benito.plan import files as plan_files
@@ -71,10 +73,10 @@ class Keeper:
         )
 
     async def serve(self) -> None:
-        """Adopt or begin, then serve until ended."""
+        """Adopt or begin, then serve until ended; logs and events stay within a bound meanwhile."""
         await self.server.listen(self.place.keeper_socket)
         await self.apply()
-        await asyncio.get_running_loop().create_future()
+        await keep_bounded(self.place.folder, self.place.events.name, f"{self.place.logs.name}/*.log")
 
     async def status(self) -> dict[str, Status]:
         """Every node's `[boot, code]`."""

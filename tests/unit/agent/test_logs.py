@@ -1,10 +1,14 @@
-"""Console logs stay within their bound whatever a node writes."""
+"""Logs stay within their bound whatever a node writes."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from benito.agent.consoles import KEPT, MOST, NOTE, bound
+import pytest
+
+from benito.agent import logs
+from benito.agent.logs import KEPT, MOST, NOTE, bound, keep_bounded
 
 
 def test_a_short_log_is_left_alone(tmp_path: Path) -> None:
@@ -36,3 +40,20 @@ def test_a_link_to_somebody_elses_file_is_not_followed(tmp_path: Path) -> None:
     log.hardlink_to(secret)
     bound(log)
     assert secret.stat().st_size == MOST + 1
+
+
+def test_every_log_that_matches_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "EVERY_S", 0.01)
+    long = {name: tmp_path / name for name in ("events.jsonl", "a/qemu.log", "a/container.log", "a/disk")}
+    for log in long.values():
+        log.parent.mkdir(exist_ok=True)
+        log.write_bytes(b"line\n" * (MOST // 5 + 1))
+
+    async def steps() -> None:
+        task = asyncio.create_task(keep_bounded(tmp_path, "events.jsonl", "*/*.log"))
+        while sum(log.stat().st_size > MOST for log in long.values()) > 1:
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(steps(), 10))
+    assert long["a/disk"].stat().st_size > MOST
