@@ -30,7 +30,7 @@ from benito.testbed import home as homes
 from benito.testbed import reservations
 from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.people import Role
-from benito.testbed.store import NodeRecord, Settings, State
+from benito.testbed.store import ExperimentRecord, NodeRecord, Settings, State
 from benito.testbed.testbed import Testbed
 
 STAR = """set ns [new Simulator]
@@ -267,6 +267,14 @@ class Simulation:
         (place.folder / f"submitted{source.suffix}").write_text(text)
         bed.store.close()
         return experiment
+
+    def record(self, name: str) -> ExperimentRecord:
+        """Return an experiment as the store has it."""
+        bed = Testbed(self.home)
+        try:
+            return bed.record(ExperimentId.parse(name))
+        finally:
+            bed.store.close()
 
     def activate(self, experiment: ExperimentId) -> FakeKeeper:
         """Have an experiment look active."""

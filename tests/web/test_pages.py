@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -44,6 +45,36 @@ def test_errors_stand_at_their_lines_and_the_text_can_be_mended_in_place(sim: Si
     expect(page).to_have_url(re.compile("/experiments/Demo/broken$"))
     expect(page.locator(".head .chip")).to_have_text("Active")
     expect(page.locator('[data-stat="booted"]')).to_have_text("1 of 1")
+
+
+def test_options_are_those_of_the_command_line(sim: Simulation, visit: Visit, tmp_path: Path) -> None:
+    config = sim.home.root / "config.toml"
+    config.write_text(f'[shares."{tmp_path}"]\nprojects = ["Demo"]\n')
+    try:
+        page = visit("/experiments/new", user="mel")
+        file = {"name": "optional.ns", "mimeType": "text/plain", "buffer": STAR.encode()}
+        page.set_input_files("input[type=file]", [file])
+        for group in ("Machines", "Placement", "Folders and software"):
+            page.locator("summary", has_text=group).click()
+        page.get_by_label("Memory").fill("lots")
+        page.get_by_label("Disk").fill("20G")
+        page.get_by_label("Kind of nodes").select_option("container")
+        page.get_by_label("Boot each machine").check()
+        page.get_by_label(str(tmp_path)).check()
+        page.get_by_label("Swap in at once").uncheck()
+        page.get_by_role("button", name="Create").click()
+        expect(page.locator("#h-memory")).to_contain_text("is not a number with a unit")
+        page.get_by_label("Memory").fill("1G")
+        page.get_by_role("button", name="Create").click()
+        expect(page).to_have_url(re.compile("/experiments/Demo/optional$"))
+    finally:
+        config.unlink()
+    settings = sim.record("Demo/optional").settings
+    assert (settings.memory_mib, settings.disk_mib, settings.cold) == (1024, 20480, True)
+    assert settings.embedding.default_container == "container"
+    assert [(share.source, share.read_only, share.by_door) for share in settings.shares] == [
+        (str(tmp_path), True, True)
+    ]
 
 
 def test_states_and_events_come_without_a_reload(sim: Simulation, visit: Visit) -> None:

@@ -133,6 +133,14 @@ def test_members_make_experiments_in_their_own_projects_only(sim: Simulation) ->
     assert ask(sim, "/experiments/new", **bearer(sim, "vic")).status == 403
 
 
+@pytest.mark.parametrize("share", ["/root", "/etc:ro", "/nowhere:ro"])
+def test_a_folder_that_is_not_listed_is_shared_with_nobody(sim: Simulation, share: str) -> None:
+    body, kind = multipart({"pid": "Demo", "eid": "greedy", "share": share}, "star.ns", STAR.encode())
+    for user in ("ann", "mel"):
+        answer = ask(sim, "/experiments", method="POST", data=body, Content_Type=kind, **bearer(sim, user))
+        assert (answer.status, "Demo may not have this folder" in answer.text) == (422, True)
+
+
 def multipart(fields: dict[str, str], name: str, data: bytes) -> tuple[bytes, str]:
     """Return a form's body and its type."""
     edge = "edge1234567890"

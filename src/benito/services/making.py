@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,36 +14,16 @@ import msgspec
 from benito.embedding.options import EmbeddingOptions
 from benito.errors import AccessError, InputError
 from benito.services.operations import MAX_FILE
+from benito.services.wishes import Options
+from benito.testbed import lending, sharing
 from benito.testbed.people import User
-from benito.testbed.store import Settings
+from benito.testbed.store import Settings, SharedFolder
+from benito.testbed.testbed import Testbed
 from benito.topology import topdl
-from benito.topology.sizes import LEAST_MEMORY_MIB, MOST_CPUS, MOST_DISK_MIB, MOST_MEMORY_MIB
 
 READ_S = 10.0
-ADDRESSINGS = ("benito", "emulab")
-SHAPINGS = ("auto", "netem", "userspace")
 STRANGER = "nobody"
 """Whose rights to the host's files users have who aren't local."""
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be chosen for an experiment; the same as `benito create` takes."""
-
-    packing: int = 10
-    size: int | None = None
-    memory_mib: int | None = None
-    """Of nodes whose file doesn't say; None leaves it to their image. So too with the next two."""
-    cpus: int | None = None
-    disk_mib: int | None = None
-    addressing: str = "benito"
-    shaping: str = "auto"
-    internet: bool = True
-    strict_os: bool = False
-    image: str | None = None
-    default_os: str | None = None
-    default_container: str | None = None
-    force_partition: bool = False
-    ignore_missing_software: bool = False
 
 
 def local_account(user: User) -> pwd.struct_passwd | None:
@@ -52,41 +34,58 @@ def local_account(user: User) -> pwd.struct_passwd | None:
         return None
 
 
-def settings(user: User, file_name: str, options: Options) -> Settings:
-    """Return the settings of an experiment that the user makes; InputError for values that can't be."""
-    sizes = (
-        ("memory", options.memory_mib, LEAST_MEMORY_MIB, MOST_MEMORY_MIB),
-        ("disk", options.disk_mib, 1, MOST_DISK_MIB),
-        ("CPUs", options.cpus, 1, MOST_CPUS),
-    )
-    for what, number, least, most in sizes:
-        if number is not None and not least <= number <= most:
-            raise InputError(f"{number} is no {what} of a node", hint=f"from {least} to {most}")
-    for what, word, known in (("addressing", options.addressing, ADDRESSINGS), ("shaping", options.shaping, SHAPINGS)):
-        if word not in known:
-            raise InputError(f"there is no {what} {word!r}", hint=f"one of {', '.join(known)}")
+def local_name(user: User) -> str:
+    """Return the local user with whose rights an experiment of the user is made."""
     account = local_account(user)
+    return account.pw_name if account else STRANGER
+
+
+def settings(bed: Testbed, user: User, pid: str, file_name: str, options: Options) -> Settings:
+    """Return the settings of an experiment that the user makes in that project.
+
+    AccessError or InputError for a folder that may not, or can't, be shared.
+    """
     return Settings(
         file=file_name,
         packing=options.packing,
         embedding=EmbeddingOptions(
             packing=options.packing,
             size=options.size,
-            default_container=options.default_container,
+            nodes_only=options.nodes_only,
             force_partition=options.force_partition,
+            default_container=options.default_container,
+            pass_packing=options.pass_pack,
+            pass_size=options.pass_size,
+            pass_nodes_only=options.pass_nodes_only,
         ),
-        memory_mib=options.memory_mib,
+        memory_mib=options.memory,
         cpus=options.cpus,
-        disk_mib=options.disk_mib,
+        disk_mib=options.disk,
         default_os=options.default_os,
         addressing=options.addressing,
         shaping=options.shaping,
+        accelerator=options.accelerator,
         internet=options.internet,
         strict_os=options.strict_os,
         image=options.image,
-        members=tuple(dict.fromkeys((account.pw_name if account else STRANGER, "root"))),
+        members=tuple(dict.fromkeys((local_name(user), "root"))),
+        shares=tuple(_shares(bed, user, pid, options.share)),
         ignore_missing_software=options.ignore_missing_software,
+        cold=options.cold,
     )
+
+
+def _shares(bed: Testbed, user: User, pid: str, texts: Iterable[str]) -> Iterable[SharedFolder]:
+    for text in texts:
+        # Who may have it is asked first: what else is said of a folder tells that it exists.
+        source = Path(text.partition(":")[0] or "/").resolve()
+        asked = SharedFolder(source=str(source), target="", read_only=text.endswith(":ro"))
+        lending.refuse(asked, bed.config, pid, local_name(user))
+        try:
+            folder = sharing.parse(text, bed.home, local_name(user))
+        except InputError as error:
+            raise InputError(error.message.removeprefix("--"), hint=error.hint) from None
+        yield msgspec.structs.replace(folder, by_door=True)
 
 
 def read_for(user: User, path: str) -> bytes:

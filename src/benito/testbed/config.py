@@ -26,6 +26,10 @@ archives = ["http://packages.example.org/debian"]      # which nodes may reach t
 [limits]
 memory_overcommit = 1.5
 
+[shares."/srv/datasets"]                               # who comes through the doors may have nodes read it
+projects = ["Demo"]
+write = false
+
 [hardware.pc3000]                                      # nodes of this type (tb-set-hardware)
 memory_mib = 2048
 cpus = 2
@@ -45,6 +49,15 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return Size(self.memory_mib, self.cpus, self.disk_mib)
 
 
+class Lent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a folder of this host may be shared by those who come through the doors of `benito serve`."""
+
+    projects: tuple[str, ...] = ()
+    """With experiments of which projects; empty: of all."""
+    write: bool = False
+    """Whether nodes may write in it."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The host owner's settings."""
 
@@ -62,6 +75,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Where the projects' folders are; empty: `proj` in Benito's own."""
     archives: tuple[str, ...] = ()
     """Package archives besides those of the host's own apt."""
+    shares: dict[str, Lent] = {}
+    """What may be shared through the doors, by folder."""
     limits: Policy = Policy()
     hardware: dict[str, Hardware] = {}
     """By hardware type, whose case doesn't matter."""

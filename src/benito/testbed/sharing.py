@@ -25,7 +25,7 @@ from benito.idmap import OWNER, is_person, require_idmap
 from benito.plan import model
 from benito.run import PACKAGES
 from benito.substrate.local import PYTHON
-from benito.testbed import access
+from benito.testbed import access, lending
 from benito.testbed.config import Config
 from benito.testbed.home import Home, Place
 from benito.testbed.keeping import HUB, begin_hub
@@ -77,6 +77,16 @@ def _refuse_source(text: str, source: Path, home: Home, person: str, read_only: 
             raise InputError(f"--share {text}: {person} can't {word} {source}", hint=hint)
 
 
+def ask_again(folder: SharedFolder, home: Home, config: Config, pid: str, person: str) -> None:
+    """InputError or AccessError when a folder that could be shared once may not be any more."""
+    source = Path(folder.source)
+    if source.resolve() != source:
+        raise InputError(f"--share {source}: a link has taken its place", hint="make the experiment anew")
+    _refuse_source(folder.source, source, home, person, folder.read_only)
+    if folder.by_door:
+        lending.refuse(folder, config, pid, person)
+
+
 def refuse_clashes(folders: Iterable[SharedFolder], pid: str) -> None:
     """InputError when two folders would lie in each other's place in the nodes."""
     taken = [f"{PROJECTS}/{pid}"]
@@ -118,7 +128,7 @@ def prepare(
         progress.notice(f"nodes have no {PROJECTS}/{experiment.pid}: {said}")
     creator = _owner(settings)
     for each in settings.shares:
-        _refuse_source(each.source, Path(each.source), home, settings.members[0], each.read_only)
+        ask_again(each, home, config, experiment.pid, settings.members[0])
         require_idmap(Path(each.source))
         own = (creator,) if is_person(creator) else ()
         served.append(

@@ -54,6 +54,8 @@ class SharedFolder(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     target: str
     read_only: bool = False
+    by_door: bool = False
+    """Whether it was asked for through a door: then each swap-in looks anew whether it may still be shared."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from benito.services.xmlrpc import steering
 from benito.services.xmlrpc.door import PATH, XmlRpcDoor
 from benito.testbed.home import ExperimentId
 from benito.testbed.people import Role, User
-from benito.testbed.store import State
+from benito.testbed.store import SharedFolder, State
 from benito.testbed.testbed import Testbed
 
 WRONG = NS.replace("1Mb", "1furlong")
@@ -412,6 +412,51 @@ def test_long_calls_return_at_once_or_wait(bed: Testbed) -> None:
             '{"outcome": "failed", "error": "no room", "kind": "CapacityError"}'
         )
         assert await waiting == {"code": 2, "value": 3, "output": "no room"}
+
+    run(bed, scenario)
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_experiment_is_started_with_what_benito_up_offers(bed: Testbed, tmp_path: Path) -> None:
+    shared = tmp_path / "datasets"
+    shared.mkdir()
+    bed.home.root.mkdir(exist_ok=True)
+    (bed.home.root / "config.toml").write_text(f'[shares."{shared}"]\nprojects = ["Demo"]\n')
+    asked = {"packing": 4, "memory": "2G", "cpus": 2, "disk": 4096, "cold": "yes", "accelerator": "tcg"}
+    emulabs = {"description": "mine", "idleswap": 0, "max_duration": 10, "batch": False, "noemail": True}
+
+    async def scenario(scene: Scene) -> None:
+        new = {"proj": "Demo", "exp": "new", "nsfilestr": NS, **asked, **emulabs, "share": [f"{shared}:/share/d:ro"]}
+        assert (await scene.root.call("experiment.startexp", 0.1, new))["code"] == 0
+        operation = scene.doors.operations.current(ExperimentId("Demo", "new"))
+        assert operation is not None
+        settings = operation.request.settings
+        assert settings is not None
+        assert (settings.packing, settings.memory_mib, settings.cpus, settings.disk_mib) == (4, 2048, 2, 4096)
+        assert (settings.cold, settings.accelerator, settings.default_os) == (True, "tcg", None)
+        assert settings.shares == (SharedFolder(source=str(shared), target="/share/d", read_only=True, by_door=True),)
+        (scene.doors.operations.folder / operation.id / "go").write_text('{"outcome": "done"}')
+
+    run(bed, scenario)
+
+
+def test_what_may_not_be_chosen_is_refused_by_its_name(bed: Testbed, tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        new = {"proj": "Demo", "exp": "new", "nsfilestr": NS}
+        for given, code, said in (
+            ({"pakcing": 4}, 1, "Unknown argument 'pakcing'; known are"),
+            ({"memory": "lots"}, 1, "'memory': "),
+            ({"default_container": "cloud"}, 1, "'default_container': there is no default_container `cloud`"),
+            ({"cold": "perhaps"}, 1, "'cold' must be yes or no"),
+            ({"share": [str(tmp_path)]}, 3, "Demo may not have this folder"),
+            ({"share": ["/nowhere/at/all:ro"]}, 3, "Demo may not have this folder"),
+        ):
+            refused = await scene.root.call("experiment.startexp", 0.1, {**new, **given})
+            assert (refused["code"], said in refused["output"]) == (code, True), refused
+        for name, wrong in (("swapexp", {"direction": "out", "kepe": True}), ("endexp", {"wiat": True})):
+            refused = await scene.root.call(f"experiment.{name}", 0.1, {**STAR, **wrong})
+            assert (refused["code"], "Unknown argument" in refused["output"]) == (1, True)
+        assert bed.record(ExperimentId("Demo", "star")).state is State.ACTIVE
 
     run(bed, scenario)
 

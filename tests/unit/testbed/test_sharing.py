@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benito.errors import HostError, InputError
+from benito.errors import AccessError, HostError, InputError
 from benito.idmap import OWNER, is_person
 from benito.testbed import sharing
-from benito.testbed.config import Config
+from benito.testbed.config import Config, Lent
 from benito.testbed.home import Home
 from benito.testbed.store import Settings, SharedFolder
 
@@ -121,6 +121,17 @@ def test_only_people_are_themselves_on_both_sides() -> None:
         False,
         False,
     ]
+
+
+def test_each_swap_in_asks_again_whether_a_folder_may_be_shared(home: Home, tools: Path, tmp_path: Path) -> None:
+    folder = SharedFolder(source=str(tools), target="/share/x", read_only=True, by_door=True)
+    sharing.ask_again(folder, home, Config(shares={str(tools): Lent()}), "P", "root")
+    with pytest.raises(AccessError, match="P may not have this folder"):
+        sharing.ask_again(folder, home, Config(), "P", "root")
+    tools.rename(tmp_path / "moved")
+    tools.symlink_to("/etc")
+    with pytest.raises(InputError, match="a link has taken its place"):
+        sharing.ask_again(folder, home, Config(shares={str(tools): Lent()}), "P", "root")
 
 
 class Heard:

@@ -11,38 +11,42 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from benito.errors import BenitoError, InputError
-from benito.services.making import ADDRESSINGS, SHAPINGS, Options, settings
+from benito.errors import AccessError, BenitoError, InputError
+from benito.idmap import is_person
+from benito.services import wishes
+from benito.services.making import local_account, settings
 from benito.services.middleware import user_of
 from benito.services.operations import MAX_FILE, Kind
 from benito.services.operations import Request as Wanted
 from benito.services.web.actions import begin
 from benito.services.web.checking import Source, examine, file_name, suggested_eid
+from benito.services.web.checking import source as unchecked
 from benito.services.web.guard import form_of
 from benito.services.web.pages import may_create, room_of
 from benito.services.web.room import Room, url_of
+from benito.testbed import config
 from benito.testbed.home import ExperimentId
 from benito.testbed.people import Action, User
 from benito.testbed.store import Settings
-from benito.topology.sizes import LEAST_MEMORY_MIB, MOST_CPUS, MOST_MEMORY_MIB
 
 DEFAULTS: dict[str, str] = {
     "pid": "",
     "eid": "",
+    **dict.fromkeys(wishes.WORDS, ""),
     "packing": "10",
-    "memory": "",
-    "cpus": "",
-    "image": "",
-    "addressing": "benito",
-    "shaping": "auto",
-    "internet": "1",
-    "strict_os": "",
-    "ignore_missing_software": "",
+    **{name: choices[0] for name, choices in wishes.CHOICES.items()},
+    **{name: "1" if default else "" for name, default in wishes.TRUTHS.items()},
+    "own_shares": "",
     "swapin": "1",
 }
+GROUPS = {
+    "machines": ("memory", "cpus", "disk", "image", "default_os", "strict_os", "cold", "accelerator"),
+    "placement": ("size", "default_container", "nodes_only", "force_partition"),
+    "network": ("addressing", "shaping", "internet"),
+    "folders": ("own_shares", "share", "ignore_missing_software"),
+}
+"""The form's fields that are folded away until somebody wants them."""
 CREATE_S = 60.0
-CHOICES = {"addressing": ADDRESSINGS, "shaping": SHAPINGS}
-MOST_PACKING = 100_000
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ class Told:
     faults: dict[str, str]
     name: str = ""
     data: bytes = b""
+    shares: tuple[str, ...] = ()
+    """Those that were chosen from the host's list, and the person's own."""
 
 
 async def new(request: Request) -> Response:
@@ -76,12 +82,15 @@ async def create(request: Request) -> Response:
     if told.data and not told.values["eid"]:
         told.values["eid"] = suggested_eid(told.name)
     experiment = _named(told)
-    wanted = _settings(user, told)
-    if experiment is None or wanted is None or told.faults:
+    options = _options(told)
+    if experiment is None or told.faults:
         return _form(room, request, told, None, status=422)
     room.doors.access.require(user, Action.STEER, experiment.pid)
-    bed = room.doors.bed.again()
-    source = await asyncio.to_thread(examine, bed, experiment, told.name, told.data, wanted)
+    try:
+        wanted, source = await asyncio.to_thread(_examined, room, user, experiment, told, options)
+    except (AccessError, InputError) as error:
+        told.faults["share"] = f"{error.message} ({error.hint})"
+        return _form(room, request, told, None, status=422)
     if source.errors or told.values["action"] == "check":
         return _form(room, request, told, source, status=422 if source.errors else 200)
     try:
@@ -89,6 +98,18 @@ async def create(request: Request) -> Response:
     except BenitoError as error:
         return _form(room, request, told, source, status=409, problem=error)
     return RedirectResponse(url_of(experiment), 303)
+
+
+def _examined(
+    room: Room, user: User, experiment: ExperimentId, told: Told, options: wishes.Options
+) -> tuple[Settings, Source]:
+    """Return the settings, and the file with what is wrong with it; raises for a folder that may not be shared."""
+    bed = room.doors.bed.again()
+    try:
+        wanted = settings(bed, user, experiment.pid, told.name, options)
+        return wanted, examine(bed, experiment, told.name, told.data, wanted)
+    finally:
+        bed.store.close()
 
 
 async def _create(room: Room, user: User, experiment: ExperimentId, settings: Settings, told: Told) -> None:
@@ -107,9 +128,12 @@ async def _create(room: Room, user: User, experiment: ExperimentId, settings: Se
 async def _read(form: FormData) -> Told:
     values = {name: _text(form, name) for name in DEFAULTS}
     # A program may leave out what it has no wish about; a box that isn't ticked is left out by browsers.
-    values.update({name: values[name] or DEFAULTS[name] for name in ("packing", *CHOICES)})
+    values.update({name: values[name] or DEFAULTS[name] for name in ("packing", *wishes.CHOICES)})
     values["action"] = _text(form, "action")
-    told = Told(values, {})
+    own = [line.strip() for line in values["own_shares"].splitlines() if line.strip()]
+    # One's own are for reading only, which nobody needs to write.
+    own = [line if line.endswith(":ro") else f"{line}:ro" for line in own]
+    told = Told(values, {}, shares=(*_listed(form), *own))
     sent = form.get("file")
     text = form.get("text")
     if isinstance(sent, UploadFile) and sent.filename:
@@ -120,6 +144,10 @@ async def _read(form: FormData) -> Told:
         told.faults["file"] = f"The file is too large: at most {MAX_FILE >> 10} KiB are taken."
         told.data = b""
     return told
+
+
+def _listed(form: FormData) -> list[str]:
+    return [text for text in form.getlist("share") if isinstance(text, str)]
 
 
 def _text(form: FormData, name: str) -> str:
@@ -137,35 +165,12 @@ def _named(told: Told) -> ExperimentId | None:
     return ExperimentId(told.values["pid"], told.values["eid"])
 
 
-def _settings(user: User, told: Told) -> Settings | None:
-    """Return the settings that were filled in; faults are noted at their fields."""
-    values = told.values
-    options = Options(
-        packing=_number(told, "packing", 1, MOST_PACKING) or 10,
-        memory_mib=_number(told, "memory", LEAST_MEMORY_MIB, MOST_MEMORY_MIB),
-        cpus=_number(told, "cpus", 1, MOST_CPUS),
-        addressing=values["addressing"],
-        shaping=values["shaping"],
-        internet=bool(values["internet"]),
-        strict_os=bool(values["strict_os"]),
-        image=values["image"] or None,
-        ignore_missing_software=bool(values["ignore_missing_software"]),
-    )
-    for name, choices in CHOICES.items():
-        if values[name] not in choices:
-            told.faults[name] = f"one of {', '.join(choices)}"
-    return None if told.faults else settings(user, told.name, options)
-
-
-def _number(told: Told, name: str, least: int, most: int) -> int | None:
-    """Return a number; None for an empty field."""
-    text = told.values[name]
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-        told.faults[name] = f"a whole number from {least:,} to {most:,}"
-        return None
-    return int(text)
+def _options(told: Told) -> wishes.Options:
+    """Return what was filled in; faults are noted at their fields."""
+    truths = {name: bool(told.values[name]) for name in wishes.TRUTHS}
+    options, faults = wishes.read(told.values, truths, told.shares)
+    told.faults.update(faults)
+    return options
 
 
 def _projects(room: Room, user: User) -> list[tuple[str, str]]:
@@ -188,8 +193,12 @@ def _form(
     problem: BenitoError | None = None,
 ) -> Response:
     values: dict[str, Any] = told.values
-    more = {"memory", "cpus", "image", "addressing", "shaping"}
-    images = [("", "as the file says"), *((name, name) for name in room.doors.bed.catalog.names())]
+    unchecked_yet = source is None
+    if source is None and told.data:
+        # Something else is wrong: the file needn't be chosen again.
+        source = unchecked(told.name, told.data, (), (), "")
+    user = user_of(request.scope)
+    names = room.doors.bed.catalog.names()
     title = {"title": problem.message, "text": problem.hint} if problem else None
     if title is None and "file" in told.faults:
         title = {"title": told.faults["file"], "text": ""}
@@ -200,10 +209,36 @@ def _form(
         values=values,
         faults=told.faults,
         source=source,
+        unchecked=unchecked_yet,
         problem=title,
-        projects=_projects(room, user_of(request.scope)),
-        images=images,
+        projects=_projects(room, user),
+        images=[("", "as the file says"), *((name, name) for name in names)],
+        names=names,
+        shares=_offered(room, user),
+        shared=told.shares,
+        may_share_own=(account := local_account(user)) is not None and is_person(account.pw_uid),
         limit=MAX_FILE,
         limit_text=f"{MAX_FILE >> 10} KiB",
-        more_open=any(values[name] != DEFAULTS[name] for name in more) or bool(more & set(told.faults)),
+        folded=_folded(told),
     )
+
+
+def _folded(told: Told) -> dict[str, bool]:
+    """Return which groups of options stay closed: those that are as they were and in which nothing is wrong."""
+    changed = {name for name, default in DEFAULTS.items() if told.values[name] != default} | set(told.faults)
+    changed |= {"share"} if told.shares else set()
+    return {group: not changed & set(names) for group, names in GROUPS.items()}
+
+
+def _offered(room: Room, user: User) -> list[tuple[str, str, str]]:
+    """Return the folders that the host's owner lends: what is sent, the folder, and what is said of it."""
+    found = []
+    for source, rule in sorted(config.load(room.doors.bed.home.root).shares.items()):
+        mine = [pid for pid in rule.projects if room.doors.access.may(user, Action.STEER, pid)]
+        if mine or not rule.projects:
+            said = [
+                *(["read and write"] if rule.write else ["read only"]),
+                *([f"in {', '.join(mine)}"] if mine else []),
+            ]
+            found.append((source if rule.write else f"{source}:ro", source, ", ".join(said)))
+    return found

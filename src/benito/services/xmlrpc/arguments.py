@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benito.services.xmlrpc.reply import CallError, Code
 
 VERSION = 0.1
 SYNONYMS = {"pid": "proj", "gid": "group", "eid": "exp"}
+EVERYWHERE = ("proj", "group", "exp", "extrainfo", "noemail")
+"""What any call of an Emulab client may bring."""
 TRUE = frozenset({"yes", "true", "1", "on", "y", "t"})
 FALSE = frozenset({"no", "false", "0", "off", "n", "f", ""})
 
@@ -24,6 +26,13 @@ class Arguments:
 
     def __contains__(self, name: str) -> bool:
         return name in self._given
+
+    def only(self, known: Iterable[str]) -> None:
+        """CallError for an argument of another name: a misspelt one must not be overlooked."""
+        taken = {*known, *EVERYWHERE, *SYNONYMS}
+        if unknown := sorted(name for name in self._given if name not in taken):
+            named = ", ".join(f"'{str(name)[:60]}'" for name in unknown[:8])
+            raise CallError(Code.BADARGS, f"Unknown argument {named}; known are {', '.join(sorted(known))}")
 
     def text(self, name: str, default: str | None = None) -> str:
         """Return a string; without default it must be given."""
@@ -64,6 +73,14 @@ class Arguments:
         if not all(isinstance(word, str | int) for word in words):
             raise CallError(Code.BADARGS, f"'{name}' must be strings")
         return [str(word).strip() for word in words if str(word).strip()]
+
+    def several(self, name: str) -> tuple[str, ...]:
+        """Return a list of strings, or one string as one; nothing when it isn't given."""
+        value = self._given.get(name, ())
+        words = value if isinstance(value, list | tuple) else (value,)
+        if not all(isinstance(word, str) for word in words):
+            raise CallError(Code.BADARGS, f"'{name}' must be strings")
+        return tuple(word.strip() for word in words if word.strip())
 
 
 def arguments(parameters: Sequence[Any], positions: Sequence[str]) -> Arguments:

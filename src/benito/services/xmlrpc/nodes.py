@@ -61,6 +61,7 @@ async def reboot_all(call: Call) -> Reply:
 
 
 async def _restart(call: Call, record: ExperimentRecord, names: list[str] | None) -> None:
+    call.arguments.only(("nodes", "reconfig", "power", "wait"))
     if call.arguments.truth("reconfig", False):
         raise CallError(Code.REFUSED, "nodes are configured at each boot; reboot them without `reconfig`")
     require_state(record, State.ACTIVE)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from benito.services import making
+from benito.services import making, wishes
 from benito.services.operations import MAX_FILE, Kind, Operation, Outcome, Request, swapping
 from benito.services.xmlrpc.method import Call, method
 from benito.services.xmlrpc.reply import CallError, Code, Reply, failed
@@ -15,6 +16,13 @@ from benito.testbed.people import Action
 from benito.testbed.store import Settings
 
 NO_MODIFY = "experiments can't be modified yet: end this one and start it anew from the changed file"
+FILE = ("nsfilestr", "nsfilepath")
+WITHOUT_EFFECT = (
+    *("batch", "description", "linktest", "swappable", "noswap_reason", "idleswap", "noidleswap_reason"),
+    "max_duration",
+)
+"""Arguments of Emulab's startexp that are taken: nothing here swaps out idle experiments, queues or sends mail."""
+STARTING = (*FILE, "wait", "noswapin", *WITHOUT_EFFECT)
 POLL_S = 0.2
 MAX_WAIT_S = 24 * 3600
 
@@ -25,7 +33,8 @@ async def startexp(call: Call) -> Reply:
     name = ExperimentId.checked(call.arguments.text("proj"), call.arguments.text("exp"))
     call.doors.access.require(call.user, Action.STEER, name.pid)
     file, data = await _file(call)
-    settings = making.settings(call.user, file, _options(call))
+    options = _options(call, beside=STARTING)
+    settings = await _settings(call, name, file, options)
     kind = Kind.CREATE if call.arguments.truth("noswapin", False) else Kind.UP
     # What is wrong with the file is said at once, whether or not the caller waits for the rest.
     await _examine(call, name, data, settings)
@@ -39,6 +48,7 @@ async def startexp(call: Call) -> Reply:
 @method("experiment.swapexp", positions=("proj", "exp", "direction"))
 async def swapexp(call: Call) -> Reply:
     """Swap an experiment in or out."""
+    call.arguments.only(("direction", "wait", "keep"))
     direction = call.arguments.text("direction").lower()
     record = call.experiment(Action.STEER)
     request = swapping(record, direction, call.user.name, keep=call.arguments.truth("keep", False))
@@ -50,6 +60,7 @@ async def swapexp(call: Call) -> Reply:
 @method("experiment.endexp")
 async def endexp(call: Call) -> Reply:
     """Terminate an experiment."""
+    call.arguments.only(("wait",))
     record = call.experiment(Action.STEER)
     request = Request(kind=Kind.TERMINATE, pid=record.id.pid, eid=record.id.eid, user=call.user.name)
     operation = call.doors.operations.start(request)
@@ -68,7 +79,10 @@ async def nscheck(call: Call) -> Reply:
     """Read a file and tell everything that is wrong with it."""
     file, data = await _file(call)
     name = ExperimentId.checked(call.arguments.text("proj", "Project"), call.arguments.text("exp", "Experiment"))
-    settings = making.settings(call.user, file, making.Options())
+    options = _options(call, beside=FILE)
+    if options.share:
+        call.doors.access.require(call.user, Action.STEER, name.pid)
+    settings = await _settings(call, name, file, options)
     return Reply(output=await _examine(call, name, data, settings))
 
 
@@ -125,21 +139,31 @@ async def _file(call: Call) -> tuple[str, bytes]:
     return name or making.file_name(data), data
 
 
-def _options(call: Call) -> making.Options:
-    """Return what the call chooses beside Emulab's own arguments."""
+def _options(call: Call, *, beside: Iterable[str]) -> wishes.Options:
+    """Return what the call chooses by names that Emulab doesn't have; CallError for what nobody knows."""
     told = call.arguments
-    return making.Options(
-        packing=told.number("packing") or making.Options().packing,
-        size=told.number("size"),
-        memory_mib=told.number("memory"),
-        cpus=told.number("cpus"),
-        disk_mib=told.number("disk"),
-        default_os=told.text("default_os", "") or None,
-        internet=told.truth("internet", True),
-        strict_os=told.truth("strict_os", False),
-        default_container=told.text("default_container", "") or None,
-        ignore_missing_software=told.truth("ignore_missing_software", False),
+    told.only((*beside, *wishes.WORDS, *wishes.TRUTHS, "share"))
+    options, faults = wishes.read(
+        {name: told.text(name, "") for name in wishes.WORDS},
+        {name: told.truth(name, default) for name, default in wishes.TRUTHS.items()},
+        told.several("share"),
     )
+    if faults:
+        raise CallError(Code.BADARGS, "\n".join(f"'{name}': {what}" for name, what in faults.items()))
+    return options
+
+
+async def _settings(call: Call, name: ExperimentId, file: str, options: wishes.Options) -> Settings:
+    """Return the settings; folders that are to be shared may be slow to look at."""
+
+    def look() -> Settings:
+        bed = call.doors.bed.again()
+        try:
+            return making.settings(bed, call.user, name.pid, file, options)
+        finally:
+            bed.store.close()
+
+    return await asyncio.to_thread(look)
 
 
 async def _examine(call: Call, name: ExperimentId, data: bytes, settings: Settings) -> str:

@@ -12,6 +12,9 @@ function chosen() {
   const file = input.files[0];
   if (!file) return;
   one("[data-chosen]", form).textContent = file.name;
+  // The text of the last file stays what is sent, unless another is chosen.
+  const editor = one("[data-editor]", form);
+  if (editor) editor.disabled = true;
   const over = file.size > limit;
   tooLarge.hidden = !over;
   one("span", tooLarge).textContent = over
@@ -37,8 +40,12 @@ one("[data-edit]", form)?.addEventListener("click", (event) => {
   const editor = one("[data-editor]", form);
   const source = one("[data-source]", form);
   const editing = editor.hidden;
+  if (editing) {
+    input.value = "";
+    editor.disabled = false;
+  }
   editor.style.height = `${Math.max(320, source.offsetHeight)}px`;
-  editor.hidden = editor.disabled = !editing;
+  editor.hidden = !editing;
   source.hidden = editing;
   button.setAttribute("aria-pressed", String(editing));
   button.lastChild.textContent = editing ? "Show errors" : "Edit here";
