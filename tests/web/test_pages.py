@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from .conftest import Visit
@@ -47,9 +50,17 @@ def test_errors_stand_at_their_lines_and_the_text_can_be_mended_in_place(sim: Si
     expect(page.locator('[data-stat="booted"]')).to_have_text("1 of 1")
 
 
-def test_options_are_those_of_the_command_line(sim: Simulation, visit: Visit, tmp_path: Path) -> None:
+@pytest.fixture
+def lent() -> Iterator[Path]:
+    """A folder that everybody on this host may read."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_options_are_those_of_the_command_line(sim: Simulation, visit: Visit, lent: Path) -> None:
     config = sim.home.root / "config.toml"
-    config.write_text(f'[shares."{tmp_path}"]\nprojects = ["Demo"]\n')
+    config.write_text(f'[shares."{lent}"]\nprojects = ["Demo"]\n')
     try:
         page = visit("/experiments/new", user="mel")
         file = {"name": "optional.ns", "mimeType": "text/plain", "buffer": STAR.encode()}
@@ -60,7 +71,7 @@ def test_options_are_those_of_the_command_line(sim: Simulation, visit: Visit, tm
         page.get_by_label("Disk").fill("20G")
         page.get_by_label("Kind of nodes").select_option("container")
         page.get_by_label("Boot each machine").check()
-        page.get_by_label(str(tmp_path)).check()
+        page.get_by_label(str(lent)).check()
         page.get_by_label("Swap in at once").uncheck()
         page.get_by_role("button", name="Create").click()
         expect(page.locator("#h-memory")).to_contain_text("is not a number with a unit")
@@ -73,7 +84,7 @@ def test_options_are_those_of_the_command_line(sim: Simulation, visit: Visit, tm
     assert (settings.memory_mib, settings.disk_mib, settings.cold) == (1024, 20480, True)
     assert settings.embedding.default_container == "container"
     assert [(share.source, share.read_only, share.by_door) for share in settings.shares] == [
-        (str(tmp_path), True, True)
+        (str(lent), True, True)
     ]
 
 

@@ -89,7 +89,7 @@ async def create(request: Request) -> Response:
     try:
         wanted, source = await asyncio.to_thread(_examined, room, user, experiment, told, options)
     except (AccessError, InputError) as error:
-        told.faults["share"] = f"{error.message} ({error.hint})"
+        told.faults["share"] = f"{error.message} ({error.hint})" if error.hint else error.message
         return _form(room, request, told, None, status=422)
     if source.errors or told.values["action"] == "check":
         return _form(room, request, told, source, status=422 if source.errors else 200)
