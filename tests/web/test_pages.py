@@ -60,7 +60,7 @@ def lent() -> Iterator[Path]:
 
 def test_options_are_those_of_the_command_line(sim: Simulation, visit: Visit, lent: Path) -> None:
     config = sim.home.root / "config.toml"
-    config.write_text(f'[shares."{lent}"]\nprojects = ["Demo"]\n')
+    config.write_text(f'[shares."{lent}"]\nprojects = ["Demo"]\nat = "/share/lent"\n')
     try:
         page = visit("/experiments/new", user="mel")
         file = {"name": "optional.ns", "mimeType": "text/plain", "buffer": STAR.encode()}
@@ -83,9 +83,7 @@ def test_options_are_those_of_the_command_line(sim: Simulation, visit: Visit, le
     settings = sim.record("Demo/optional").settings
     assert (settings.memory_mib, settings.disk_mib, settings.cold) == (1024, 20480, True)
     assert settings.embedding.default_container == "container"
-    assert [(share.source, share.read_only, share.by_door) for share in settings.shares] == [
-        (str(lent), True, True)
-    ]
+    assert [(share.source, share.read_only, share.by_door) for share in settings.shares] == [(str(lent), True, True)]
 
 
 def test_states_and_events_come_without_a_reload(sim: Simulation, visit: Visit) -> None:

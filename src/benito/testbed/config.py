@@ -56,6 +56,8 @@ class Lent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """With experiments of which projects; empty: of all."""
     write: bool = False
     """Whether nodes may write in it."""
+    at: str = ""
+    """Where nodes have it when the web page gives it to them; empty: where it is on this host."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -240,5 +240,6 @@ def _offered(room: Room, user: User) -> list[tuple[str, str, str]]:
                 *(["read and write"] if rule.write else ["read only"]),
                 *([f"in {', '.join(mine)}"] if mine else []),
             ]
-            found.append((source if rule.write else f"{source}:ro", source, ", ".join(said)))
+            text = ":".join([source, *([rule.at] if rule.at else []), *([] if rule.write else ["ro"])])
+            found.append((text, f"{source} as {rule.at}" if rule.at else source, ", ".join(said)))
     return found
