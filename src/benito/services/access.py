@@ -9,7 +9,7 @@ from pathlib import Path
 from benito.errors import AccessError, StateError
 from benito.services.files import private_folder, write_secret
 from benito.testbed.home import ExperimentId, Home
-from benito.testbed.people import Action, Credential, People, User
+from benito.testbed.people import Action, Credential, People, Role, User
 from benito.testbed.store import ExperimentRecord
 from benito.testbed.testbed import Testbed
 
@@ -53,6 +53,35 @@ class Access:
         """AccessError unless the user may do that in the project."""
         if not self.may(user, action, pid):
             raise AccessError(f"{user.name} may not {action} experiments of {pid}")
+
+    def projects(self, user: User) -> dict[str, str]:
+        """Return the projects that the user may see, by their key: those that have members or experiments."""
+        named = [pid for pid, _, _ in self.people.members()] + [record.id.pid for record in self.bed.records()]
+        return {pid.lower(): pid for pid in sorted(named) if self.may(user, Action.SEE, pid)}
+
+    def appoint(self, user: User, pid: str, name: str, role: Role | None) -> User:
+        """Have the user say what somebody is in a project; None is nothing any more. Returns who it is.
+
+        AccessError for who may not; StateError for who isn't entered, and for the project's last owner, whom only an
+        administrator takes away.
+        """
+        if not self.may(user, Action.MANAGE, pid):
+            raise AccessError(f"{user.name} may not say who belongs to {pid}")
+        try:
+            other = self.people.user(name)
+        except StateError:
+            raise StateError(
+                f"there is no user {name[:80]!r}", hint="an administrator enters users: benito user add NAME"
+            ) from None
+        owners = {key for key, each in self.members(pid).items() if each is Role.OWNER}
+        if owners == {other.name} and role is not Role.OWNER and not user.admin:
+            raise StateError(f"{other.name} is the last owner of {pid}", hint="make somebody else an owner first")
+        self.people.set_role(other, pid, role)
+        return other
+
+    def members(self, pid: str) -> dict[str, Role]:
+        """Return who belongs to a project, by name."""
+        return {name: role for each, name, role in self.people.members() if each.lower() == pid.lower()}
 
     def records(self, user: User) -> list[ExperimentRecord]:
         """Return the experiments that the user may see, by name."""

@@ -23,6 +23,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 USER = "benito.user"
 """Where the scope has the `User`."""
+AGAIN = "benito.again"
+"""Where the scope has what tells who that is by now: what lasts long asks again."""
 MAX_BODY = 1 << 20
 """Bytes: a file of 512 KiB as a form sends it."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -35,6 +37,12 @@ def user_of(scope: Scope) -> User:
     """Return who asks; the gate has seen to it that somebody does."""
     user: User = scope[USER]
     return user
+
+
+def asker(scope: Scope) -> Callable[[], User | None]:
+    """Return what tells who asks by now: None when the token was replaced or its user removed."""
+    again: Callable[[], User | None] = scope[AGAIN]
+    return again
 
 
 def guarded(application: Application, access: Access, *, hosts: Iterable[str], port: int, secure: bool) -> Application:
@@ -133,11 +141,13 @@ class TokenGate:
         if shown is not None and scope["type"] == "http" and scope["method"] == "GET":
             await self._welcome(shown, scope, receive, send)
             return
-        user = self.access.by_token(self._token(scope))
+        token = self._token(scope)
+        user = self.access.by_token(token)
         if user is None:
             await self._unknown(scope, receive, send)
             return
         scope[USER] = user
+        scope[AGAIN] = lambda: self.access.by_token(token)
         await self.application(scope, receive, send)
 
     def _token(self, scope: Scope) -> str:

@@ -42,6 +42,25 @@ def test_an_administrator_may_everything_and_a_stranger_nothing(access: Access) 
     assert not access.may(User("nobody-we-know"), Action.SEE, "Any")
 
 
+def test_owners_say_who_belongs_to_their_project_and_nobody_else_does(access: Access) -> None:
+    olga, mike, root = access.people.add("olga"), access.people.add("mike"), access.people.add("root", admin=True)
+    access.people.set_role(olga, "Demo", Role.OWNER)
+    access.appoint(olga, "demo", "MIKE", Role.MEMBER)
+    assert access.members("DEMO") == {"mike": Role.MEMBER, "olga": Role.OWNER}
+    for user, pid in ((mike, "Demo"), (olga, "Other")):
+        with pytest.raises(AccessError, match="may not say who belongs to"):
+            access.appoint(user, pid, "mike", Role.OWNER)
+    with pytest.raises(StateError, match="no user 'nick'"):
+        access.appoint(olga, "Demo", "nick", Role.VIEWER)
+    for role in (None, Role.MEMBER):
+        with pytest.raises(StateError, match="olga is the last owner"):
+            access.appoint(olga, "Demo", "olga", role)
+    access.appoint(olga, "Demo", "mike", Role.OWNER)
+    access.appoint(mike, "Demo", "olga", None)
+    access.appoint(root, "Demo", "mike", None)
+    assert access.members("Demo") == {}
+
+
 def test_an_experiment_that_may_not_be_seen_is_as_if_it_were_not(access: Access, bed: Testbed) -> None:
     enter(bed)
     alice, viewer = access.people.add("alice"), access.people.add("vera")

@@ -25,6 +25,11 @@ class Browser:
         return await self.said.get()
 
 
+async def never() -> None:
+    """Nobody forbids it."""
+    await asyncio.Event().wait()
+
+
 async def flooded(browser: Browser, machine: socket.socket) -> int:
     """Have the machine write as long as it gets rid of anything; returns how much it was."""
     written, quiet = 0, 0
@@ -43,7 +48,7 @@ def test_a_node_that_floods_its_terminal_is_read_no_faster_than_it_is_shown() ->
         ours, machine = socket.socketpair()
         machine.setblocking(False)
         browser = Browser()
-        talk: Any = asyncio.create_task(Talk(browser, SerialLine(ours)).run())  # type: ignore[arg-type]
+        talk: Any = asyncio.create_task(Talk(browser, SerialLine(ours)).run(never()))  # type: ignore[arg-type]
         await flooded(browser, machine)
         assert WINDOW < browser.shown <= WINDOW + CHUNK
         before = browser.shown
@@ -62,13 +67,33 @@ def test_what_is_typed_arrives_and_what_makes_no_sense_is_left() -> None:
     async def scene() -> None:
         ours, machine = socket.socketpair()
         browser = Browser()
-        talk: Any = asyncio.create_task(Talk(browser, SerialLine(ours)).run())  # type: ignore[arg-type]
+        talk: Any = asyncio.create_task(Talk(browser, SerialLine(ours)).run(never()))  # type: ignore[arg-type]
         for text in ("", "{", "[]", '"ack"', '{"ack": "x"}', '{"columns": null}', '{"columns": 1e999, "rows": 1}'):
             await browser.said.put({"type": "websocket.receive", "text": text})
         await browser.said.put({"type": "websocket.receive", "bytes": b"typed\n"})
         assert await asyncio.to_thread(os.read, machine.fileno(), 100) == b"typed\n"
         await browser.said.put({"type": "websocket.disconnect"})
         await talk
+        ours.close()
+        machine.close()
+
+    asyncio.run(scene())
+
+
+def test_who_may_not_type_any_more_is_cut_off() -> None:
+    async def scene() -> None:
+        ours, machine = socket.socketpair()
+        forbidden = asyncio.Event()
+
+        async def watched() -> None:
+            await forbidden.wait()
+
+        talk: Any = asyncio.create_task(Talk(Browser(), SerialLine(ours)).run(watched()))  # type: ignore[arg-type]
+        done, _ = await asyncio.wait({talk}, timeout=0.1)
+        assert not done
+        forbidden.set()
+        async with asyncio.timeout(10):
+            await talk
         ours.close()
         machine.close()
 

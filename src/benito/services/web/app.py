@@ -15,7 +15,7 @@ from starlette.types import Scope
 from benito.errors import AccessError, BenitoError, BusyError, InputError, StateError
 from benito.services.doors import Doors
 from benito.services.middleware import Application
-from benito.services.web import actions, node_pages, pages, upload
+from benito.services.web import actions, node_pages, pages, projects, upload
 from benito.services.web.guard import Headers
 from benito.services.web.room import STATIC, Room
 from benito.services.web.terminal import terminal
@@ -50,6 +50,9 @@ def application(doors: Doors) -> Application:
             Route("/experiments/new", upload.new),
             Route("/experiments/rows", pages.experiment_rows),
             Route("/experiments/stream", pages.list_stream),
+            Route("/projects", projects.projects),
+            Route("/projects/{pid}", projects.project),
+            Route("/projects/{pid}/members", projects.appoint, methods=["POST"]),
             *_experiment_routes(),
             Mount(f"/static/{room.static_version}", _Static(directory=STATIC)),
         ],

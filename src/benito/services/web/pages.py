@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from benito.errors import BenitoError
-from benito.services.middleware import user_of
+from benito.services.middleware import asker, user_of
 from benito.services.web import happening, views
 from benito.services.web.asked import Asked
 from benito.services.web.room import Room, url_of
@@ -61,7 +61,7 @@ def may_create(room: Room, request: Request) -> bool:
 
 async def list_stream(request: Request) -> Response:
     """Tell the list's page when to look again."""
-    return event_stream(list_messages(room_of(request), user_of(request.scope)))
+    return event_stream(list_messages(room_of(request), asker(request.scope)))
 
 
 async def experiment(request: Request) -> Response:
@@ -129,7 +129,7 @@ async def experiment_stream(request: Request) -> Response:
     room = room_of(request)
     record = room.record(request, Action.SEE)
     since = request.query_params.get("since", "")
-    return event_stream(ExperimentStream(room, user_of(request.scope), record, since).messages())
+    return event_stream(ExperimentStream(room, asker(request.scope), record, since).messages())
 
 
 async def experiment_file(request: Request) -> Response:

@@ -113,6 +113,11 @@ def url_of(experiment: ExperimentId) -> str:
     return f"/experiments/{experiment.pid}/{experiment.eid}"
 
 
+def project_url(pid: str) -> str:
+    """Return a project's address on this server."""
+    return f"/projects/{pid}"
+
+
 def node_url(experiment: ExperimentId, node: str) -> str:
     """Return a node's address on this server."""
     return f"{url_of(experiment)}/nodes/{quote(node, safe='')}"

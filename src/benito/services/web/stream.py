@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from benito.errors import BenitoError
@@ -65,10 +65,10 @@ async def sent(messages: AsyncIterator[Message]) -> AsyncIterator[bytes]:
 class ExperimentStream:
     """What one open page is told of its experiment."""
 
-    def __init__(self, room: Room, user: User, record: ExperimentRecord, since: str = "") -> None:
-        """The page says when what it shows had changed last: it may be old already."""
+    def __init__(self, room: Room, asker: Callable[[], User | None], record: ExperimentRecord, since: str = "") -> None:
+        """`asker` tells who looks by now. The page says when what it shows had changed last: it may be old already."""
         self.room = room
-        self.user = user
+        self.asker = asker
         self.record = record
         self.since = since
         self.told: dict[str, Status] = {}
@@ -168,15 +168,22 @@ class ExperimentStream:
                 self._put(("measured", texts))
             await news.wait()
 
+    def _seen(self) -> ExperimentRecord | None:
+        """Return the experiment as it is now; None when it is gone, or not for who looks any more."""
+        user, name = self.asker(), self.record.id
+        if user is None:
+            return None
+        try:
+            return self.room.doors.access.experiment(user, Action.SEE, name.pid, name.eid)
+        except BenitoError:
+            return None
+
     async def _record(self) -> None:
         """Tell changes of the experiment's own state."""
         while True:
             await self.room.pulse.next()
-            try:
-                record = self.room.doors.access.experiment(
-                    self.user, Action.SEE, self.record.id.pid, self.record.id.eid
-                )
-            except BenitoError:
+            record = self._seen()
+            if record is None:
                 self._put(("changed", {"state": "gone"}))
                 self._put(None)
                 return
@@ -189,11 +196,11 @@ class ExperimentStream:
             self._put(("changed", {"state": str(record.state)}))
 
 
-async def list_messages(room: Room, user: User) -> AsyncIterator[Message]:
-    """Yield `changed` when what the user's list of experiments shows has changed."""
+async def list_messages(room: Room, asker: Callable[[], User | None]) -> AsyncIterator[Message]:
+    """Yield `changed` when what the user's list of experiments shows has changed; ends when nobody looks any more."""
     before: object = None
     # At first always: the list may have changed since the page was made.
-    while True:
+    while (user := asker()) is not None:
         records = room.doors.access.records(user)
         now = [(record.id, record.state, record.changed, _tally(room, record)) for record in records]
         if now != before:

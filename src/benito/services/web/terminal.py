@@ -16,12 +16,14 @@ import signal
 import socket
 import struct
 import termios
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from benito.errors import BenitoError, InputError
+from benito.services.middleware import asker
 from benito.services.web.room import Room
 from benito.testbed.consoles import connect, socket_folder
 from benito.testbed.home import Place
@@ -136,12 +138,19 @@ async def terminal(websocket: WebSocket) -> None:
         return
     room.terminals.add(websocket)
     try:
-        await Talk(websocket, line).run()
+        await Talk(websocket, line).run(_forbidden(room, websocket, record))
     finally:
         room.terminals.discard(websocket)
         await line.close()
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
         await websocket.close(1000, "the session ended")
+
+
+async def _forbidden(room: Room, websocket: WebSocket, record: ExperimentRecord) -> None:
+    """Return when who types may not do so any more: their token, role or experiment is gone."""
+    again = asker(websocket.scope)
+    while (user := again()) is not None and room.doors.access.may(user, Action.STEER, record.id.pid):
+        await room.pulse.next()
 
 
 def _reason(text: str) -> str:
@@ -176,9 +185,9 @@ class Talk:
         self.unacknowledged = 0
         self._room = asyncio.Event()
 
-    async def run(self) -> None:
-        """Until one side ends."""
-        tasks = [asyncio.create_task(self._out()), asyncio.create_task(self._in())]
+    async def run(self, forbidden: Coroutine[Any, Any, None]) -> None:
+        """Until one side ends, or it is forbidden."""
+        tasks = [asyncio.create_task(each) for each in (self._out(), self._in(), forbidden)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -104,7 +104,7 @@ function log(entries) {
 /** The experiment's own state has changed: take what the server's page says now, all but what is live anyway. */
 async function changed({ state }) {
   if (state === "gone") {
-    toast("", `${root.dataset.name} is gone`, "It was terminated.");
+    toast("", `${root.dataset.name} is gone`, "It was terminated, or isn't yours to see any more.");
     setTimeout(() => location.assign("/experiments"), GONE_MS);
     return;
   }
