@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from benito.errors import BenitoError
+from benito.services.files import private_folder
 from benito.services.operations import Kind, Operations, Outcome, Request
 from benito.testbed.home import Home
 from benito.testbed.store import Settings
@@ -68,11 +69,12 @@ def perform(bed: Testbed, request: Request, file: Path, progress: Written) -> No
 
 
 def _named(file: Path, settings: Settings) -> Path:
-    """Return the file under the name its person gave it: errors tell the name, and its ending the language."""
-    named = file.with_name(Path(settings.file).name)
-    if named != file:
-        named.unlink(missing_ok=True)
-        named.hardlink_to(file)
+    """Return the file under the name its person gave it: errors tell the name, and its ending the language.
+
+    In a folder of its own, for a person may name it like any file of the operation's.
+    """
+    named = private_folder(file.with_name("named")) / Path(settings.file).name
+    named.hardlink_to(file)
     return named
 
 

@@ -237,10 +237,6 @@ class Operations:
                         return operation
         return None
 
-    def latest(self, experiment: ExperimentId) -> Operation | None:
-        """Return the experiment's latest operation, if one is remembered."""
-        return next((each for each in self.recent() if each.request.experiment.key == experiment.key), None)
-
     async def follow(self, name: str) -> AsyncIterator[Event]:
         """Yield an operation's events from its beginning, as they come; the last one is its outcome."""
         self.get(name)

@@ -137,3 +137,14 @@ def test_an_experiment_is_created_and_its_faults_are_told(bed: Testbed) -> None:
     assert "exists already" in made("PAIR", NS).error
     wrong = made("wrong", NS.replace("1Mb", "1furlong").replace("10ms", "soon"))
     assert (wrong.kind, wrong.error.count("pair.ns:4")) == ("InputError", 2)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="experiments are made by root")
+@pytest.mark.parametrize("file", ["progress.jsonl", "request.json", "log", "file"])
+def test_a_file_may_have_any_name(bed: Testbed, file: str) -> None:
+    begun = Operations(bed.home)
+    settings = Settings(file=file, packing=3, members=("root",))
+    asked = Request(kind=Kind.CREATE, pid="Demo", eid="pair", user="alice", settings=settings)
+    name = begun.start(asked, NS.encode()).id
+    assert asyncio.run(begun.wait(name)) == Outcome("done")
+    assert begun.get(name).request.settings == settings
