@@ -18,7 +18,7 @@ from benito.gateway.upstream import UnavailableError, Upstream
 log = logging.getLogger("gateway")
 CHUNK = 1 << 16
 KEPT_HEADERS = ("content-type", "content-length", "last-modified", "etag", "date", "accept-ranges")
-PASSED_HEADERS = (*KEPT_HEADERS, "location", "cache-control", "expires", "retry-after")
+PASSED_HEADERS = (*KEPT_HEADERS, "content-range", "location", "cache-control", "expires", "retry-after")
 
 
 @dataclass

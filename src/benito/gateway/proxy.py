@@ -223,20 +223,23 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _join(near: Ends, far: Ends) -> None:
-    """Carry bytes both ways until one side ends or nothing has come for long."""
+    """Carry bytes both ways until both sides have ended or nothing has come from either for long."""
+
+    loop = asyncio.get_running_loop()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError):
-            while True:
-                async with asyncio.timeout(TUNNEL_IDLE_S):
-                    data = await reader.read(CHUNK)
-                    if not data:
-                        break
-                    writer.write(data)
-                    await writer.drain()
+        try:
+            while data := await reader.read(CHUNK):
+                # Who only listens isn't silent: a long download is one side's talk alone.
+                if not silence.expired():
+                    silence.reschedule(loop.time() + TUNNEL_IDLE_S)
+                writer.write(data)
+                await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
-                return
-        writer.close()
+        except OSError:
+            writer.close()
 
-    await asyncio.gather(carry(near[0], far[1]), carry(far[0], near[1]))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TUNNEL_IDLE_S) as silence:
+            await asyncio.gather(carry(near[0], far[1]), carry(far[0], near[1]))

@@ -74,6 +74,7 @@ def furnish(root: Path, settings: ShareSettings) -> None:
         (root / name).mkdir(exist_ok=True)
     mount("proc", str(root / "proc"), "proc", _SAFE | MS_NOEXEC)
     (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/false\n")
+    # The server looks a folder's file system up in this table.
     (root / "etc" / "mtab").symlink_to("/proc/self/mounts")
     _bind(Path(settings.folder), root / STATE.name, read_only=False)
     for number, share in enumerate(settings.shares):
@@ -118,7 +119,6 @@ def show(served: tuple[Served, ...]) -> dict[int, subprocess.Popen[bytes]]:
 def serve(settings: ShareSettings) -> None:
     """Keep the server running for as long as every folder is shown."""
     views = show(settings.shares)
-    # The server looks a folder's file system up in this table.
     while True:
         server = subprocess.Popen(shares.server_command(), stdin=subprocess.DEVNULL)
         while True:

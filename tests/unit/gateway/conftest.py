@@ -59,6 +59,9 @@ class Mirror:
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
         elif headers.get("if-none-match") == self.tag:
             writer.write(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+        elif begin := int(headers.get("range", "bytes=0-")[6:-1]):
+            told = f"Content-Range: bytes {begin}-{len(body) - 1}/{len(body)}\r\nContent-Length: {len(body) - begin}"
+            writer.write(f"HTTP/1.1 206 Partial Content\r\n{told}\r\n\r\n".encode() + body[begin:])
         else:
             writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nETag: {self.tag}\r\n\r\n".encode())
             half = len(body) // 2

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benito.gateway.cache import Cache
+from benito.gateway.proxy import _join
 from benito.gateway.settings import Proxies
 
 from .conftest import Mirror, Node, proxy, settings
@@ -109,6 +111,48 @@ def test_a_resumed_download_gets_the_rest(tmp_path: Path) -> None:
                 assert (await node.get(base + DEB, range="bytes=10-")).status == 416
 
     asyncio.run(go())
+
+
+def test_a_resumed_download_of_what_is_not_kept_says_what_it_is_the_rest_of(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with Mirror({"/debian/notes.txt": b"0123456789"}).serving() as mirror:
+            base = f"http://127.0.0.1:{mirror.port}"
+            async with proxy(settings(f"{base}/debian"), tmp_path) as node:
+                rest = await node.get(f"{base}/debian/notes.txt", range="bytes=6-")
+            assert (rest.status, rest.body, rest.headers["content-range"]) == (206, b"6789", "bytes 6-9/10")
+
+    asyncio.run(go())
+
+
+def test_a_tunnel_lasts_while_either_side_talks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benito.gateway.proxy.TUNNEL_IDLE_S", 0.3)
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(10):
+            writer.write(b"x")
+            await asyncio.sleep(0.1)
+        # From here on nobody says anything.
+
+    async def go() -> bytes:
+        joined = asyncio.Event()
+
+        async def join(*near: Any) -> None:
+            far = await asyncio.open_connection("127.0.0.1", talking.sockets[0].getsockname()[1])
+            await _join((near[0], near[1]), far)
+            for _, writer in (near, far):
+                writer.close()
+            joined.set()
+
+        talking = await asyncio.start_server(talk, "127.0.0.1", 0)
+        joining = await asyncio.start_server(join, "127.0.0.1", 0)
+        async with talking, joining:
+            reader, writer = await asyncio.open_connection("127.0.0.1", joining.sockets[0].getsockname()[1])
+            said = await reader.read()
+            await joined.wait()
+            writer.close()
+        return said
+
+    assert asyncio.run(asyncio.wait_for(go(), 20)) == b"x" * 10
 
 
 def test_the_host_adds_the_password_and_nodes_never_see_it(tmp_path: Path) -> None:
