@@ -13,9 +13,9 @@ import ipaddress
 import logging
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import dns.exception
 import dns.flags
@@ -41,24 +41,28 @@ _STREAM_S = 10.0
 _MINE = re.compile(r"^# BEGIN benito .*?^# END benito[^\n]*$", re.MULTILINE | re.DOTALL)
 
 
-class Watched:
-    """A file's contents, read again when it has changed."""
+T = TypeVar("T")
 
-    def __init__(self, path: Path) -> None:
+
+class Watched(Generic[T]):
+    """What a file says, read again when it has changed: every question asks for it."""
+
+    def __init__(self, path: Path, read: Callable[[str], T]) -> None:
         self._path = path
+        self._read = read
         self._stamp: tuple[int, int] | None = None
-        self._text = ""
+        self._said = read("")
 
-    def text(self) -> str:
-        """Return it; empty when there is none."""
+    def said(self) -> T:
+        """Return it; what an empty file says when there is none."""
         try:
             facts = self._path.stat()
             stamp = (facts.st_mtime_ns, facts.st_ino)
             if stamp != self._stamp:
-                self._text, self._stamp = self._path.read_text(errors="replace"), stamp
+                self._said, self._stamp = self._read(self._path.read_text(errors="replace")), stamp
         except OSError:
-            self._text, self._stamp = "", None
-        return self._text
+            self._said, self._stamp = self._read(""), None
+        return self._said
 
 
 def resolvers(text: str) -> list[str]:
@@ -93,7 +97,7 @@ def _is_address(text: str) -> bool:
 class Names:
     """What is answered here, without asking anybody."""
 
-    def __init__(self, settings: Settings, hosts: Watched) -> None:
+    def __init__(self, settings: Settings, hosts: Watched[dict[str, list[str]]]) -> None:
         self._own = {name: [address] for name, address in settings.names.items()}
         self._domain = f".{settings.domain}"
         self._reverse = {dns.reversename.from_address(address): name for name, address in settings.names.items()}
@@ -109,7 +113,7 @@ class Names:
             told = dns.rrset.from_text(question.name, TTL_S, "IN", "PTR", f"{self._reverse[question.name]}.")
             response.answer.append(told)
             return response.to_wire()
-        addresses = self._own.get(name) or (self._hosts_entry(name) if self._internet else None)
+        addresses = self._own.get(name) or (self._hosts.said().get(name) if self._internet else None)
         if addresses is None:
             if self._internet and not name.endswith(self._domain):
                 return None
@@ -123,9 +127,6 @@ class Names:
                 response.answer.append(dns.rrset.from_text_list(question.name, TTL_S, "IN", question.rdtype, fitting))
         return response.to_wire()
 
-    def _hosts_entry(self, name: str) -> list[str] | None:
-        return known_hosts(self._hosts.text()).get(name)
-
 
 class Forwarder:
     """Serves the nodes of one experiment by datagrams and streams."""
@@ -133,8 +134,8 @@ class Forwarder:
     def __init__(
         self, settings: Settings, resolv_conf: Path = RESOLV_CONF, hosts: Path = HOSTS, port: int = 53
     ) -> None:
-        self._names = Names(settings, Watched(hosts))
-        self._resolv_conf = Watched(resolv_conf)
+        self._names = Names(settings, Watched(hosts, known_hosts))
+        self._resolvers = Watched(resolv_conf, resolvers)
         self._port = port
         self._outstanding: set[asyncio.Task[None]] = set()
         self._streams = 0
@@ -158,7 +159,7 @@ class Forwarder:
 
     async def _ask(self, wire: bytes, query: dns.message.Message) -> bytes | None:
         """Return what the first resolver that answers says."""
-        for server in resolvers(self._resolv_conf.text()):
+        for server in self._resolvers.said():
             with contextlib.suppress(OSError, TimeoutError):
                 return await _exchange(wire, query, server, self._port)
         return None
@@ -190,7 +191,7 @@ class Forwarder:
         await writer.drain()
 
     async def _ask_stream(self, wire: bytes) -> bytes | None:
-        for server in resolvers(self._resolv_conf.text()):
+        for server in self._resolvers.said():
             with contextlib.suppress(OSError, TimeoutError, EOFError):
                 async with asyncio.timeout(_STREAM_S):
                     reader, writer = await asyncio.open_connection(server, self._port)
@@ -260,8 +261,3 @@ class Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         assert self._transport is not None
         self._forwarder.received(data, addr, self._transport)
-
-
-def public_names(addresses: Mapping[str, str], domain: str) -> dict[str, str]:
-    """Return the addresses of nodes by the names that DNS knows them by."""
-    return {f"{node}.{domain}".lower(): address for node, address in addresses.items()}
