@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from benito.agent import spawner
-from benito.agent.cgroup import Group, Limits
+from benito.agent.cgroup import Limits
 from benito.gateway import settings as files
 from benito.gateway.archives import host_apt
 from benito.gateway.settings import PROXY_PORT
 from benito.plan import model
-from benito.substrate.local import PYTHON
 from benito.testbed.config import Config
 from benito.testbed.home import Home, Place
-from benito.testbed.keeping import HUB, begin_hub
+from benito.testbed.keeping import HUB, begin_hub, keep_in_hub
 from benito.testbed.reservations import Lease
 from benito.testbed.store import Settings
 
@@ -50,22 +48,8 @@ def start_gateway(
     home.cache.chmod(home.cache.stat().st_mode | 0o011)
     file = place.runtime / HUB / "gateway.json"
     changed = files.write(file, told)
-    group = Group(place.cgroup).child(JOB)
-    group.create(Limits(memory_mib=MEMORY_MIB, processes=64))
-    init = place.runtime / HUB / "init.sock"
-    if JOB in spawner.request(init, op="list")["jobs"]:
-        if changed:
-            spawner.request(init, op="signal", name=JOB, signal=15)
-        return
-    spawner.request(
-        init,
-        op="spawn",
-        name=JOB,
-        argv=[*PYTHON, "benito.gateway.daemon", "--settings", str(file)],
-        log=str(place.logs / "gateway.log"),
-        keep=True,
-        cgroups=[str(folder) for folder in group.folders],
-    )
+    program = ["benito.gateway.daemon", "--settings", str(file)]
+    keep_in_hub(place, JOB, program, limits=Limits(memory_mib=MEMORY_MIB, processes=64), anew=changed)
 
 
 def node_files(gateway: str, config: Config) -> Mapping[str, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benito.agent import spawner
-from benito.agent.cgroup import Group
+from benito.agent.cgroup import Group, Limits
 from benito.agent.rpc import Client, Unreachable
 from benito.errors import BenitoError, NodeError
 from benito.machines import engine
@@ -63,28 +64,46 @@ def begin_hub(place: Place) -> None:
     )
 
 
-def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -> None:
-    """Start the keeper under the hub's init, which keeps it alive; nothing happens when it runs."""
+def keep_in_hub(
+    place: Place, job: str, program: Sequence[str], *, limits: Limits | None = None, anew: bool = False
+) -> bool:
+    """Have one of the experiment's own programs run, a Python module with its words; whether it had to be started.
+
+    The hub's init starts it again whenever it ends. With `limits` it has a control group of its own; with `anew` one
+    that runs is ended, so that it reads its settings again.
+    """
     begin_hub(place)
     init = place.runtime / HUB / "init.sock"
-    if "keeper" in spawner.request(init, op="list")["jobs"]:
-        return
+    group = Group(place.cgroup).child(job)
+    if limits is not None:
+        group.create(limits)
+    if job in spawner.request(init, op="list")["jobs"]:
+        if anew:
+            spawner.request(init, op="signal", name=job, signal=int(signal.SIGTERM))
+        return False
+    spawner.request(
+        init,
+        op="spawn",
+        name=job,
+        argv=[*PYTHON, *program],
+        log=str(place.logs / f"{job}.log"),
+        keep=True,
+        cgroups=[str(folder) for folder in group.folders] if limits is not None else [],
+    )
+    return True
+
+
+def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -> None:
+    """Start the keeper under the hub's init, which keeps it alive; nothing happens when it runs."""
     options = {
         "accelerator": decide(settings.accelerator, home.cache),
         "shaping": settings.shaping,
         "boot_deadline_s": config.boot_deadline_s,
         "engine": engine.found(home.cache) or "",
     }
-    argv = [*PYTHON, "benito.testbed.keeper", "--home", home.root, "--experiment", place.experiment]
-    spawner.request(
-        init,
-        op="spawn",
-        name="keeper",
-        argv=[*map(str, argv), "--options", json.dumps(options)],
-        log=str(place.logs / "keeper.log"),
-        keep=True,
-    )
-    await_keeper(place)
+    program = ["benito.testbed.keeper", "--home", str(home.root), "--experiment", str(place.experiment)]
+    if keep_in_hub(place, "keeper", [*program, "--options", json.dumps(options)]):
+        await_keeper(place)
 
 
 def await_keeper(place: Place) -> None:

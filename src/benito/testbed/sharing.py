@@ -16,19 +16,17 @@ from pathlib import Path
 
 import msgspec
 
-from benito.agent import spawner
-from benito.agent.cgroup import Group, Limits
+from benito.agent.cgroup import Limits
 from benito.agent.sandbox import SHARE
 from benito.errors import BenitoError, HostError, InputError
 from benito.gateway.shares import Served, ShareSettings
 from benito.idmap import OWNER, is_person, require_idmap
 from benito.plan import model
 from benito.run import PACKAGES
-from benito.substrate.local import PYTHON
 from benito.testbed import access, lending
 from benito.testbed.config import Config
 from benito.testbed.home import Home, Place
-from benito.testbed.keeping import HUB, begin_hub
+from benito.testbed.keeping import HUB, begin_hub, keep_in_hub
 from benito.testbed.progress import Progress
 from benito.testbed.store import Settings, SharedFolder
 
@@ -173,20 +171,8 @@ def start_server(place: Place, served: Iterable[Served]) -> None:
     file = place.runtime / HUB / "shares.json"
     told = ShareSettings(namespace=f"/run/netns/{place.hub}", folder=str(folder), shares=shares)
     file.write_bytes(msgspec.json.encode(told))
-    init = place.runtime / HUB / "init.sock"
-    if JOB in spawner.request(init, op="list")["jobs"]:
-        return
-    group = Group(place.cgroup).child(JOB)
-    group.create(Limits(memory_mib=MEMORY_MIB, processes=1024))
-    spawner.request(
-        init,
-        op="spawn",
-        name=JOB,
-        argv=[*PYTHON, "benito.gateway.share_server", "--settings", str(file)],
-        log=str(place.logs / "shares.log"),
-        keep=True,
-        cgroups=[str(path) for path in group.folders],
-    )
+    program = ["benito.gateway.share_server", "--settings", str(file)]
+    keep_in_hub(place, JOB, program, limits=Limits(memory_mib=MEMORY_MIB, processes=1024))
 
 
 def served(place: Place) -> tuple[Served, ...]:
