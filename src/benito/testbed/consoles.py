@@ -20,14 +20,21 @@ def socket_folder(place: Place, node: NodeRecord) -> Path:
 
 
 def connect(folder: Path, name: str) -> socket.socket:
-    """Connect to a socket whose whole path may be too long for one; NodeError when nobody listens."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    """Connect at once to a socket whose whole path may be too long for one; NodeError when nobody listens there.
+
+    QEMU lets one in at a time, and few others wait for it.
+    """
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         descriptor = os.open(folder, os.O_PATH)
         try:
             made.connect(f"/proc/self/fd/{descriptor}/{name}")
         finally:
             os.close(descriptor)
+        made.setblocking(True)
+    except BlockingIOError:
+        made.close()
+        raise NodeError("the console is in use", hint="it has room for one at a time; end the others") from None
     except OSError as error:
         made.close()
         raise NodeError(

@@ -81,7 +81,7 @@ class SshLine:
                 env=ENVIRONMENT,
                 start_new_session=True,
             )
-        except OSError:
+        except BaseException:
             os.close(ours)
             raise
         finally:
