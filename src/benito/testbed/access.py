@@ -90,7 +90,7 @@ def may(person: str, right: str, path: Path) -> bool:
 
 
 def _public_keys(home: Home, user: str) -> tuple[str, ...]:
-    own = Path(pwd.getpwnam(user).pw_dir, ".ssh")
+    own = Path(known_user(user).pw_dir, ".ssh")
     files = [_public(login(home, user).key), *sorted(own.glob("*.pub")), own / "authorized_keys"]
     keys: dict[str, None] = {}
     owners = {0, known_user(user).pw_uid}

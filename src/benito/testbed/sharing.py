@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import shutil
 from collections.abc import Iterable
@@ -115,7 +114,7 @@ def prepare(
     """
     experiment = place.experiment
     folder = project_folder(home, config, experiment.pid)
-    people = sorted({uid for user in settings.members if is_person(uid := pwd.getpwnam(user).pw_uid)})
+    people = sorted({uid for user in settings.members if is_person(uid := access.known_user(user).pw_uid)})
     served = []
     try:
         _furnish(folder, experiment.eid, _owner(settings))
@@ -190,7 +189,7 @@ def by_name(shares: Iterable[Served]) -> dict[str, Path]:
 
 def _owner(settings: Settings) -> int:
     """Whose folders are made: the person's who made the experiment, or what the nodes' root is on the host."""
-    creator = pwd.getpwnam(settings.members[0]).pw_uid if settings.members else 0
+    creator = access.known_user(settings.members[0]).pw_uid if settings.members else 0
     return creator if is_person(creator) else OWNER
 
 

@@ -38,7 +38,6 @@ def test_a_persons_pipes_links_and_floods_are_no_keys(tmp_path: Path, monkeypatc
     monkeypatch.setattr(
         access, "known_user", lambda user: pwd.struct_passwd((*entry[:5], str(tmp_path / "home"), entry[6]))
     )
-    monkeypatch.setattr(access.pwd, "getpwnam", lambda user: access.known_user(user))
     (account,) = access.accounts(Home(tmp_path), ["nobody"])
     assert [key.split()[1] for key in account.keys if "benito" not in key] == ["GOOD"]
 
@@ -58,3 +57,8 @@ def test_host_keys_stay_as_long_as_the_experiment(tmp_path: Path) -> None:
 def test_an_unknown_user_is_named() -> None:
     with pytest.raises(InputError, match="no local user 'nobody-of-that-name'"):
         access.known_user("nobody-of-that-name")
+
+
+def test_a_member_whose_account_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no local user 'nobody-of-that-name'"):
+        access.accounts(Home(tmp_path), ["nobody-of-that-name"])
