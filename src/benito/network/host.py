@@ -148,12 +148,19 @@ def forward_obstacle() -> str | None:
         obstacle = obstacle_in(json.loads(checked(["nft", "-j", "list", "ruleset"]))["nftables"])
         if obstacle:
             return obstacle
+    for program, rules in _iptables():
+        if re.search(r"^:FORWARD (DROP|REJECT)", rules, re.MULTILINE):
+            return f"iptables' chain FORWARD has the policy DROP ({program})"
+    return None
+
+
+def _iptables() -> Iterator[tuple[str, str]]:
+    """Yield the rules of iptables, of either kind that is installed; nft doesn't show those of the old one."""
     for program in ("iptables-legacy-save", "iptables-save"):
         if shutil.which(program):
             with contextlib.suppress(BenitoError):
-                if re.search(r"^:FORWARD (DROP|REJECT)", checked([program, "-t", "filter"]), re.MULTILINE):
-                    return f"iptables' chain FORWARD has the policy DROP ({program})"
-    return None
+                # Without naming a table, for that would load it into the kernel.
+                yield program, checked([program])
 
 
 def obstacle_in(items: list[dict[str, Any]]) -> str | None:
@@ -210,9 +217,10 @@ def _restore(run: Path) -> None:
 
 def _others_forward() -> bool:
     """Whether somebody else has come to rely on forwarding since (a container engine: it switches it on, too)."""
+    rules = [rules for _, rules in _iptables()]
     with contextlib.suppress(BenitoError):
-        return "masquerade" in checked(["nft", "list", "ruleset"]).casefold()
-    return False
+        rules.append(checked(["nft", "list", "ruleset"]))
+    return any("masquerade" in text.casefold() for text in rules)
 
 
 @contextlib.contextmanager

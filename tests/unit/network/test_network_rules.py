@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,25 @@ def rule(*expressions: dict[str, object]) -> dict[str, dict[str, object]]:
 def test_what_drops_forwarded_packets_is_named(items: list[dict[str, object]], found: str | None) -> None:
     obstacle = host.obstacle_in(items)
     assert (obstacle is None) if found is None else (obstacle is not None and found in obstacle)
+
+
+@pytest.mark.parametrize(
+    ("rules", "stays"),
+    [
+        ({}, False),
+        ({"nft": "table ip nat { chain postrouting { oifname eth0 masquerade } }"}, True),
+        ({"iptables-legacy-save": "*nat\n-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE\n"}, True),
+        ({"iptables-legacy-save": "*filter\n:FORWARD ACCEPT [0:0]\n"}, False),
+    ],
+)
+def test_forwarding_stays_where_others_have_come_to_rely_on_it(
+    rules: dict[str, str], stays: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written: list[tuple[str, object]] = []
+    monkeypatch.setattr(host, "checked", lambda argv, **_: rules.get(argv[0], ""))
+    monkeypatch.setattr(host.shutil, "which", lambda program: program)
+    monkeypatch.setattr(host.namespaces, "write_sysctl", lambda *words: written.append(words) or True)
+    (tmp_path / "ip_forward").write_text("0\n")
+    host._restore(tmp_path)
+    assert written == ([] if stays else [("net/ipv4/ip_forward", "0")])
+    assert not (tmp_path / "ip_forward").exists()
