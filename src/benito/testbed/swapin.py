@@ -15,7 +15,7 @@ from ipaddress import IPv4Interface
 from benito import run
 from benito.agent.cgroup import Group, Limits
 from benito.agent.driver import HARD_OVERHEAD_MIB
-from benito.errors import StateError
+from benito.errors import HostError, StateError
 from benito.gateway.settings import DNS_PORT, NFS_PORT, PROXY_PORT
 from benito.network.hub import Hub, HubPlan
 from benito.plan import model
@@ -55,7 +55,10 @@ def swap_in(bed: Testbed, experiment: ExperimentId, progress: Progress | None = 
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
             with uninterrupted(progress) as told:
                 told.step("giving everything back")
-                _give_back(bed, place, record, reason)
+                try:
+                    _give_back(bed, place, record, reason)
+                except HostError as fault:
+                    raise HostError(f"{reason}; and {fault.message}", hint=fault.hint) from error
             raise
 
 
