@@ -164,20 +164,24 @@ def await_booted(
 ) -> list[str]:
     """Wait until every node is booted; returns the optional ones that failed.
 
-    NodeError with the reason when another one dies or fails, or at the deadline.
+    NodeError with the reason when another one dies or fails, or when none has come any further for `deadline_s`: as
+    many nodes as there are may boot one after the other.
     """
 
     async def wait() -> list[str]:
         watch = _Watch(set(nodes), set(optional), progress)
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(deadline_s) as limit:
                 async for event in follow(place):
-                    watch.take(event)
+                    if watch.take(event):
+                        limit.reschedule(loop.time() + deadline_s)
                     if not watch.missing:
                         return watch.failed
         except TimeoutError:
             raise NodeError(
-                f"not booted after {deadline_s:g} s: {', '.join(sorted(watch.missing))}",
+                f"nothing has come up for {deadline_s:g} s, and these are not booted: "
+                f"{', '.join(sorted(watch.missing))}",
                 hint=f"their consoles are in {place.nodes}, the agents' logs in {place.logs}",
             ) from None
         raise AssertionError("the keeper's events never end")
@@ -192,7 +196,9 @@ class _Watch:
         self.missing, self.optional, self.progress = missing, optional, progress
         self.failed: list[str] = []
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take(self, event: dict[str, Any]) -> bool:
+        """Take the keeper's event; whether a node has come further."""
+        before = len(self.missing)
         if "statuses" in event:
             for node, (boot, code) in event["statuses"].items():
                 self._status(node, boot, code)
@@ -200,12 +206,14 @@ class _Watch:
             self._status(event["node"], *event["status"])
         elif "phase" in event:
             self.progress.node(event["node"], event["phase"])
+            return event["node"] in self.missing
         elif event.get("event") == "lost":
             raise NodeError(f"{event['pnode']} ended while its nodes booted", hint="see its init's log")
         elif "error" in event:
             self._fail(event.get("node"), event["error"], event.get("hint", ""))
         elif "notice" in event:
             self.progress.notice(event["notice"])
+        return len(self.missing) < before
 
     def _status(self, node: str, boot: str | None, code: int | None) -> None:
         if boot == "booted" and node in self.missing:

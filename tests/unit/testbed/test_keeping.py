@@ -1,0 +1,61 @@
+"""Waiting for nodes: as long as they come up, however many there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benito.errors import NodeError
+from benito.testbed import keeping
+from benito.testbed.home import ExperimentId, Home, Place
+from benito.testbed.keeping import await_booted
+from benito.testbed.progress import Silence
+
+NODES = ["a", "b", "c", "d"]
+Told = list[tuple[float, dict[str, Any]]]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Home(tmp_path).place(ExperimentId("Demo", "star"))
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
+    """Have the keeper tell this, each after so many seconds, and then nothing."""
+
+    async def follow(_: Place) -> AsyncIterator[dict[str, Any]]:
+        for seconds, event in told:
+            await asyncio.sleep(seconds)
+            yield event
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(keeping, "follow", follow)
+
+
+def booted(node: str) -> dict[str, Any]:
+    return {"node": node, "status": ["booted", None]}
+
+
+def test_nodes_that_boot_one_after_the_other_may_take_longer_in_all(
+    monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    tell(monkeypatch, [(0.25, booted(node)) for node in NODES])
+    assert await_booted(place, NODES, (), Silence(), 0.5) == []
+
+
+def test_what_comes_no_further_is_named(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
+    again: Told = [(0.05, {"node": "a", "phase": "booting"}), *[(0.05, booted("a"))] * 100]
+    tell(monkeypatch, [(0, booted("b")), (0.05, booted("c")), *again])
+    with pytest.raises(NodeError, match=r"for 0\.4 s, and these are not booted: d \("):
+        await_booted(place, NODES, (), Silence(), 0.4)
+
+
+def test_a_node_that_dies_ends_the_wait_unless_it_is_optional(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
+    tell(monkeypatch, [(0, {"statuses": {"a": ["booted", 0], "b": ["dead", 1]}}), (0, booted("c")), (0, booted("d"))])
+    assert await_booted(place, NODES, ("b",), Silence(), 10) == ["b"]
+    with pytest.raises(NodeError, match="b: its machine ended with exit code 1"):
+        await_booted(place, NODES, (), Silence(), 10)
