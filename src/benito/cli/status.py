@@ -9,11 +9,16 @@ import click
 from benito.cli.common import experiment_arguments, json_option
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from rich.console import RenderableType
 
     from benito.testbed.home import ExperimentId
     from benito.testbed.testbed import Testbed
     from benito.testbed.view import ExperimentView
+
+REDRAW_S = 0.2
+"""The least time between two pictures: hundreds of nodes come up in a second."""
 
 
 @click.command("status")
@@ -60,7 +65,7 @@ def _rendered(view: ExperimentView) -> RenderableType:
 
 
 def _watch(bed: Testbed, name: ExperimentId) -> None:
-    """Show the status again at each of the keeper's events; ends with the experiment's activity or Ctrl-C."""
+    """Show the status again when the keeper tells something; ends with the experiment's activity or Ctrl-C."""
     import asyncio
 
     from rich.live import Live
@@ -70,13 +75,44 @@ def _watch(bed: Testbed, name: ExperimentId) -> None:
     from benito.testbed.keeping import follow
     from benito.testbed.view import experiment_view
 
+    def look() -> ExperimentView:
+        again = bed.again()
+        try:
+            return experiment_view(again, again.record(name))
+        finally:
+            again.store.close()
+
     async def show(live: Live) -> None:
         try:
-            async for _ in follow(bed.place(name)):
-                view = await asyncio.to_thread(lambda: experiment_view(bed.again(), bed.again().record(name)))
-                live.update(_rendered(view), refresh=True)
+            async for _ in gathered(follow(bed.place(name)), REDRAW_S):
+                live.update(_rendered(await asyncio.to_thread(look)), refresh=True)
         except Unreachable:
             return
 
-    with Live(_rendered(experiment_view(bed, bed.record(name))), console=console(), auto_refresh=False) as live:
+    with Live(_rendered(look()), console=console(), auto_refresh=False) as live:
         asyncio.run(show(live))
+
+
+async def gathered(events: AsyncIterator[object], seconds: float) -> AsyncIterator[None]:
+    """Yield once for all events that come within so many seconds; ends, or raises, as the events do."""
+    import asyncio
+
+    news = asyncio.Event()
+
+    async def hear() -> None:
+        async for _ in events:
+            news.set()
+
+    hearing = asyncio.create_task(hear())
+    hearing.add_done_callback(lambda _: news.set())
+    try:
+        while True:
+            await news.wait()
+            if hearing.done():
+                hearing.result()
+                return
+            news.clear()
+            yield
+            await asyncio.sleep(seconds)
+    finally:
+        hearing.cancel()
