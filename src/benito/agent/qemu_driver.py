@@ -36,6 +36,8 @@ STOP_S = 30.0
 """How long a guest may take to power off before its process is ended."""
 PATIENCE_S = 240.0
 """How long a guest may take to its first answer before its machine is reset, once."""
+TURN_S = 60.0
+"""How long a guest that boots may keep others from it: all at once would run out of patience all at once."""
 ANSWER_S = 60.0
 """How long a clone may take to its first answer before it is started without its template."""
 END_S = 20.0
@@ -83,8 +85,7 @@ class QemuDriver:
 
     async def start(self, settlement: Settlement) -> None:
         self._clone = self._qemu.will_be_clone
-        if self._clone:
-            await self._turn.enter_async_context(self._turns.one())
+        await self._turn.enter_async_context(self._turns.one())
         self._told = asyncio.get_running_loop().create_future()
         limits = Limits(memory_mib=self._machine.memory_mib + HARD_OVERHEAD_MIB["qemu"])
         try:
@@ -93,6 +94,7 @@ class QemuDriver:
         except NodeError as error:
             if self._clone:
                 await self._give_up(error.message)
+            await self._turn.aclose()
             raise
         except BaseException:
             await self._turn.aclose()
@@ -184,7 +186,7 @@ class QemuDriver:
         deadline = self._options.boot_deadline_s
         told("booting")
         try:
-            await self._qemu.agent.wait_ready(min(PATIENCE_S, deadline))
+            await self._see_answer(min(PATIENCE_S, deadline))
         except NodeError:
             if deadline <= PATIENCE_S:
                 raise
@@ -194,6 +196,16 @@ class QemuDriver:
             await self._qemu.agent.wait_ready(deadline - PATIENCE_S)
         told("configuring")
         await guest.configure(self._qemu.agent, self._machine.node, settlement.archive(self._machine), deadline)
+
+    async def _see_answer(self, deadline_s: float) -> None:
+        """Wait for the guest's first answer; its turn ends with it, or when it seems to wait for something itself."""
+        answer = asyncio.create_task(self._qemu.agent.wait_ready(deadline_s))
+        try:
+            await asyncio.wait({answer}, timeout=TURN_S)
+            await self._turn.aclose()
+            await answer
+        finally:
+            answer.cancel()
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield what node and monitor tell, as it comes."""
