@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import netrc
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import msgspec
 
 from benito.gateway.settings import Archive, Proxies
 from benito.gateway.targets import PORTS
-from benito.images.sources import all_uris
+from benito.images.sources import all_uris, fetching_settings
 
 APT = Path("/etc/apt")
 _DIRECT = "DIRECT"
@@ -104,11 +103,7 @@ def _detected(program: str, archives: Iterable[Archive]) -> dict[str, str]:
 
 def _dump() -> Iterator[tuple[str, str]]:
     """Yield apt's settings for fetching."""
-    if shutil.which("apt-config") is None:
-        return
-    argv = ["apt-config", "dump", "Acquire"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=_TIME_S, check=False)
-    for line in done.stdout.splitlines():
+    for line in fetching_settings():
         name, _, value = line.partition(" ")
         yield name, value.strip().removeprefix('"').removesuffix('";')
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benito.errors import HostError, InputError
 from benito.images import store
-from benito.images.catalog import DISK, INITRD, KERNEL, Catalog, Image, ImageInfo, check_name
+from benito.images.catalog import DISK, INITRD, KERNEL, LOGIN, Catalog, Image, ImageInfo, check_name
 from benito.images.disk import make_disk
 from benito.images.initrd import make_initrd
 from benito.images.packages import IncompleteError, install
@@ -27,7 +27,6 @@ from benito.images.tailor import tailor
 
 Progress = Callable[[str], None]
 
-LOGIN = "ssh with the experiment's keys, as root or as a member with sudo; root on the serial console"
 _PROGRAMS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils", "unshare": "util-linux"}
 _SPACE = 3 << 30
 """Bytes that must be free: the folder, the disk made from it, and its copy."""

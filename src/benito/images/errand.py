@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benito import run
 from benito.errors import HostError, InputError
+from benito.images.rootfs import os_release
 from benito.images.sources import find_archives, public
 
 RESULT_SERIAL = "benito-result"
@@ -133,7 +134,7 @@ def gather(result: Path, kernel: Path, initrd: Path) -> Found:
         hint = "the archives it knows must be reachable from this host; or import an image that has them"
         raise InputError(f"the disk can't be made a node: {status.removeprefix('failed: ')}", hint=hint)
     bootable = kernel.exists() and initrd.exists()
-    return Found(_os_release(texts.get("os-release", "")), _arguments(texts.get("cmdline", "")) if bootable else "")
+    return Found(os_release(texts.get("os-release", "")), _arguments(texts.get("cmdline", "")) if bootable else "")
 
 
 def _text(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
@@ -147,11 +148,6 @@ def _copy(archive: tarfile.TarFile, member: tarfile.TarInfo | None, target: Path
         with target.open("wb") as file:
             while data := source.read(1 << 20):
                 file.write(data)
-
-
-def _os_release(text: str) -> dict[str, str]:
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
 
 
 _KEPT = ("root=", "rootfstype=", "rootflags=", "ro", "rw")

@@ -22,13 +22,12 @@ from urllib.parse import unquote, urlsplit
 from benito import run
 from benito.errors import HostError, InputError
 from benito.images import disk, errand, rootfs, store
-from benito.images.catalog import DISK, INITRD, KERNEL, Catalog, Image, ImageInfo, check_name
+from benito.images.catalog import DISK, INITRD, KERNEL, LOGIN, Catalog, Image, ImageInfo, check_name
 from benito.images.errand import Boot, Errand
 from benito.software.fetch import fetch, is_url
 from benito.software.streams import plain
 
 Progress = Callable[[str], None]
-LOGIN = "ssh with the experiment's keys, as root or as a member with sudo; root on the serial console"
 _MEMORY_MIB = 512
 """For a node of an imported disk whose experiment doesn't say: stock kernels and initrds are large."""
 _CHUNK = 1 << 20

@@ -109,8 +109,12 @@ def _examine(root: Path, progress: Callable[[str], None]) -> dict[str, str]:
             (root / name).mkdir()
     if (tmp := foreign.inside(root, "tmp")) is not None:
         tmp.chmod(0o1777)
-    text = _read(root, "etc/os-release") or _read(root, "usr/lib/os-release")
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return os_release(_read(root, "etc/os-release") or _read(root, "usr/lib/os-release"))
+
+
+def os_release(text: str) -> dict[str, str]:
+    """Return what a file os-release(5) says."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
     return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -199,10 +200,17 @@ def transport_options() -> list[str]:
 
     What concerns the host's own indexes and hooks is left out.
     """
-    done = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, timeout=30, check=False)
     unwanted = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::Changelogs", "Acquire::cdrom")
     return [
         line
-        for line in done.stdout.splitlines()
+        for line in fetching_settings()
         if line.startswith("Acquire::") and not line.startswith(unwanted) and not line.endswith(' "";')
     ]
+
+
+def fetching_settings() -> list[str]:
+    """Return all that the host's apt is set to about fetching, as apt.conf lines; nothing on a host without apt."""
+    if shutil.which("apt-config") is None:
+        return []
+    argv = ["apt-config", "dump", "Acquire"]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False).stdout.splitlines()

@@ -145,17 +145,18 @@ def put(catalog: Catalog, name: str, made: Path, info: ImageInfo) -> Image:
 
 
 def _point(catalog: Catalog, name: str, digest: str) -> None:
-    """Have the name point to a content; a folder of that name from former times becomes a content itself."""
+    """Have the name point to a content; a folder of that name, as there was one in former times, goes."""
     link = catalog.folder / name
     if link.exists() and not link.is_symlink():
-        _take_in(catalog, link)
+        _discard(catalog, link)
     new = catalog.folder / f".{name}.new"
     new.unlink(missing_ok=True)
     new.symlink_to(f"{CONTENTS}/{digest}")
     new.rename(link)
 
 
-def _take_in(catalog: Catalog, folder: Path) -> None:
+def _discard(catalog: Catalog, folder: Path) -> None:
+    """Remove a folder; renamed first, so that a half-removed one is never seen."""
     gone = catalog.folder / f"{_GONE}{folder.name}"
     shutil.rmtree(gone, ignore_errors=True)
     folder.rename(gone)
@@ -174,7 +175,7 @@ def remove(catalog: Catalog, name: str) -> bool:
             if link.is_symlink():
                 link.unlink()
             else:
-                _take_in(catalog, link)
+                _discard(catalog, link)
             _collect(catalog)
         except OSError as error:
             raise StateError(f"image {name} could not be removed: {error.strerror}") from error
@@ -242,10 +243,7 @@ def _collect(catalog: Catalog) -> list[str]:
     for content in sorted(catalog.contents.glob("*/")):
         if content.resolve() in named or any(True for _ in _users(content)):
             continue
-        # Renamed first, so that a half-removed one is never seen.
-        gone = catalog.folder / f"{_GONE}{content.name}"
-        content.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        _discard(catalog, content)
         removed.append(content.name)
     return removed
 

@@ -9,6 +9,7 @@ from benito.agent.cgroup import Limits
 from benito.gateway import settings as files
 from benito.gateway.archives import host_apt
 from benito.gateway.settings import PROXY_PORT
+from benito.images.sources import MIRROR_VARIABLES
 from benito.plan import model
 from benito.testbed.config import Config
 from benito.testbed.home import Home, Place
@@ -19,8 +20,6 @@ from benito.testbed.store import Settings
 JOB = "gateway"
 MEMORY_MIB = 192
 """What the gateway's program may use."""
-MIRROR_VARIABLES = ("BENITO_DEBIAN_MIRROR", "BENITO_UBUNTU_MIRROR")
-"""Name archives for hosts whose apt has none of that distribution."""
 APT_CONF = "etc/apt/apt.conf.d/95benito-gateway"
 
 
@@ -60,5 +59,5 @@ def node_files(gateway: str, config: Config) -> Mapping[str, str]:
 
 
 def _extra(config: Config) -> list[str]:
-    named = (os.environ.get(variable, "") for variable in MIRROR_VARIABLES)
+    named = (os.environ.get(variable, "") for variable in MIRROR_VARIABLES.values())
     return [*config.archives, *filter(None, named)]
