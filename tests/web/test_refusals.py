@@ -86,6 +86,40 @@ def test_another_sites_page_cannot_use_the_browsers_cookie(sim: Simulation, star
     assert ask(sim, f"{star}/terminate", method="POST", data=b"", **form).status == 403
 
 
+ELSEWHERE = "http://elsewhere.example/"
+
+
+@pytest.mark.parametrize("path", ["/experiments/Demo/guarded?x=1", "/?token={token}"])
+def test_links_on_another_sites_page_open_ours_though_the_cookie_is_strict(
+    sim: Simulation, star: str, visit: Visit, path: str
+) -> None:
+    page = visit("/experiments", user="ann")
+    [ours] = [each for each in page.context.cookies() if each["name"].startswith("benito-")]
+    assert ours["sameSite"] == "Strict"
+    if "token" in path:
+        page.context.clear_cookies()
+    target = sim.url + path.replace("{token}", sim.tokens["ann"])
+    page.route(ELSEWHERE, lambda route: route.fulfill(body=f'<a href="{target}">go</a>', content_type="text/html"))
+    page.goto(ELSEWHERE)
+    page.get_by_role("link", name="go").click()
+    if "token" in path:
+        expect(page).to_have_url(sim.url + "/experiments")
+    else:
+        expect(page).to_have_url(target)
+        expect(page.get_by_role("heading", name="Demo/guarded")).to_be_visible()
+
+
+def test_who_has_no_token_is_asked_for_it_wherever_the_link_was(sim: Simulation, visit: Visit) -> None:
+    page = visit("/experiments", user="ann")
+    page.context.clear_cookies()
+    page.route(ELSEWHERE, lambda route: route.fulfill(body=f'<a href="{sim.url}">go</a>', content_type="text/html"))
+    page.goto(ELSEWHERE)
+    page.get_by_role("link", name="go").click()
+    page.get_by_label("Token").fill(sim.tokens["vic"])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(sim.url + "/experiments")
+
+
 def test_a_form_without_its_own_token_is_refused_even_from_our_own_origin(sim: Simulation, star: str) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": sim.url, **cookie(sim, "ann")}
     for data in (b"", b"csrf=wrong", b"csrf=%ff"):

@@ -79,11 +79,16 @@ class Authority:
     def _certificate(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.certificate.read_bytes())
 
-    def context(self) -> ssl.SSLContext:
-        """Return what the XML-RPC door listens with: TLS 1.2 or later, and no talk without a user's certificate."""
+    def pages_context(self) -> ssl.SSLContext:
+        """Return what the pages are encrypted with on a network; who asks is known by their token."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.server)
+        return context
+
+    def context(self) -> ssl.SSLContext:
+        """Return what the XML-RPC door listens with: TLS 1.2 or later, and no talk without a user's certificate."""
+        context = self.pages_context()
         context.load_verify_locations(self.certificate)
         context.verify_mode = ssl.CERT_REQUIRED
         return context

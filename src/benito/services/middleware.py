@@ -165,10 +165,8 @@ class TokenGate:
             await self._unknown(scope, receive, send)
             return
         query = [(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1"), True) if k != "token"]
-        # One slash in front: two would make the path another server's name.
-        path = "/" + quote(scope["path"].lstrip("/\\"))
-        target = path + (f"?{urlencode(query)}" if query else "")
-        attributes = f"Path=/; HttpOnly; SameSite=Lax; Max-Age={COOKIE_AGE_S}" + ("; Secure" if self.secure else "")
+        target = _address(scope, query)
+        attributes = f"Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_AGE_S}" + ("; Secure" if self.secure else "")
         headers = [
             (b"location", target.encode()),
             (b"set-cookie", f"{self.cookie}={token}; {attributes}".encode("latin-1")),
@@ -180,6 +178,9 @@ class TokenGate:
         await send({"type": "http.response.body", "body": b""})
 
     async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _from_elsewhere(scope):
+            await answer(send, HTTPStatus.OK, refusal.again(_address(scope)))
+            return
         text = "This page needs a token. Open the address that `benito serve` prints, or `benito user token NAME`."
         await refuse(scope, receive, send, HTTPStatus.UNAUTHORIZED, text)
 
@@ -215,7 +216,11 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: HTTPStatus,
         await receive()
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": text})
         return
-    page = refusal.page(status, text)
+    await answer(send, status, refusal.page(status, text))
+
+
+async def answer(send: Send, status: HTTPStatus, page: bytes) -> None:
+    """Answer with a page that needs nothing else, and end the connection."""
     headers = [
         (b"content-security-policy", refusal.POLICY.encode()),
         (b"content-type", b"text/html; charset=utf-8"),
@@ -225,6 +230,25 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: HTTPStatus,
     ]
     await send({"type": "http.response.start", "status": int(status), "headers": headers})
     await send({"type": "http.response.body", "body": page})
+
+
+def _address(scope: Scope, query: list[tuple[str, str]] | None = None) -> str:
+    """Return what was asked for, on this server, with that query instead of its own."""
+    if query is None:
+        query = parse_qsl(scope["query_string"].decode("latin-1"), True)
+    # One slash in front: two would make the path another server's name.
+    path = "/" + quote(scope["path"].lstrip("/\\"))
+    return path + (f"?{urlencode(query)}" if query else "")
+
+
+def _from_elsewhere(scope: Scope) -> bool:
+    """Whether somebody has followed a link on another site's page: browsers keep our cookie back then."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "GET"
+        and _header(scope, b"sec-fetch-site") in ("cross-site", "same-site")
+        and (_header(scope, b"sec-fetch-mode"), _header(scope, b"sec-fetch-dest")) == ("navigate", "document")
+    )
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -34,9 +34,20 @@ def page(status: HTTPStatus, text: str) -> bytes:
     """Return the page; who isn't known yet can show a token on it."""
     title = TITLES.get(status, status.phrase)
     form = FORM if status is HTTPStatus.UNAUTHORIZED else ""
+    return _page(title, f"<p>{html.escape(text)}</p>{form}")
+
+
+def again(address: str) -> bytes:
+    """Return a page that asks for an address of ours once more: what our own page asks for has the cookie with it."""
+    head = f'<meta http-equiv="refresh" content="0; url={html.escape(address)}">'
+    link = f'<p>This page was opened from another site. <a href="{html.escape(address)}">Go on</a></p>'
+    return _page("One moment", link, head)
+
+
+def _page(title: str, body: str, head: str = "") -> bytes:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{head}'
         f"<title>{html.escape(title)} · Benito</title><style>{STYLE}</style>"
-        f"<main><h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>{form}</main></html>\n"
+        f"<main><h1>{html.escape(title)}</h1>{body}</main></html>\n"
     ).encode()

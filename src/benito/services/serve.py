@@ -21,7 +21,7 @@ from benito.services.access import Access, folder, new_token, token_file
 from benito.services.address import HOST, PORT, remember
 from benito.services.certificates import Authority, own_names
 from benito.services.doors import Doors
-from benito.services.listening import bound, many_files
+from benito.services.listening import bound, many_files, small_buffers
 from benito.services.people_keys import first_user, give_certificate
 from benito.services.status_rpc import StatusDoor
 from benito.services.web_door import WebDoor
@@ -98,6 +98,7 @@ def alone(bed: Testbed) -> Iterator[None]:
 async def serve(bed: Testbed, options: Options, tell: Callable[[Listening], None]) -> None:
     """Open the doors, tell where, and keep them open until SIGTERM or SIGINT."""
     many_files()
+    small_buffers()
     # A netlink socket of its own loop: not in this thread.
     names = await asyncio.to_thread(own_names, options.listen, options.names)
     authority, user = prepare(bed, names)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Generator, Iterable
-from pathlib import Path
+import ssl
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, cast
 
 import uvicorn
@@ -19,7 +19,10 @@ from benito.services.middleware import guarded
 from benito.services.web.app import application
 
 MAX_CONNECTIONS = 1024
+MOST_ENCRYPTED = 256
+"""On a network: each encrypted connection, and each whose handshake isn't done, has buffers of some 300 KiB."""
 SILENT_S = 60.0
+HANDSHAKE_S = 10.0
 GRACE_S = 2
 """How long pages that follow an experiment may take to let go at the end."""
 
@@ -29,15 +32,14 @@ class WebDoor:
 
     def __init__(self, doors: Doors, names: Iterable[str], port: int, authority: Authority | None) -> None:
         """With an authority it speaks TLS, as it must on a network; `names` are what it may be addressed by."""
-        self.crowd = Crowd(MAX_CONNECTIONS, SILENT_S)
+        self.crowd = Crowd(MOST_ENCRYPTED if authority else MAX_CONNECTIONS, SILENT_S)
         pages = guarded(application(doors), doors.access, hosts=names, port=port, secure=authority is not None)
-        certificate: Path | None = authority.server if authority else None
+        protocol = _protocol(self.crowd)
+        context = authority.pages_context() if authority else None
         self._server = _Server(
             uvicorn.Config(
                 cast(Any, pages),
-                http=_protocol(self.crowd),
-                ssl_certfile=certificate,
-                ssl_keyfile=certificate,
+                http=cast(Any, _encrypted(self.crowd, protocol, context) if context else protocol),
                 access_log=False,
                 log_config=None,
                 server_header=False,
@@ -96,3 +98,62 @@ def _protocol(crowd: Crowd) -> type[H11Protocol]:
             super().handle_websocket_upgrade(event)
 
     return Crowded
+
+
+class _Handshake(asyncio.Protocol):
+    """A connection until it is encrypted: the crowd counts it as it does all others, and may let it go."""
+
+    def __init__(
+        self,
+        pending: set[asyncio.Task[None]],
+        crowd: Crowd,
+        context: ssl.SSLContext,
+        made: Callable[[], asyncio.Protocol],
+    ) -> None:
+        self.pending = pending
+        self.crowd = crowd
+        self.context = context
+        self.made = made
+        self.early: list[bytes] = []
+        """What was decrypted before its protocol knows of the connection."""
+
+    def connection_made(self, transport: Any) -> None:
+        if not self.crowd.enter(self, transport.abort):
+            transport.abort()
+            return
+        # What has come belongs to the handshake.
+        transport.pause_reading()
+        task = asyncio.ensure_future(self._shake(transport))
+        self.pending.add(task)
+        task.add_done_callback(self.pending.discard)
+
+    def data_received(self, data: bytes) -> None:
+        self.early.append(data)
+
+    async def _shake(self, transport: Any) -> None:
+        if transport.is_closing():
+            # Others came in the same moment and it has made room for them: it costs nothing more.
+            self.crowd.leave(self)
+            return
+        try:
+            encrypted = await asyncio.get_running_loop().start_tls(
+                transport, self, self.context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
+            )
+        except (OSError, AttributeError):
+            # AttributeError: asyncio looks for the transport of a connection that was cut off.
+            transport.abort()
+            return
+        finally:
+            self.crowd.leave(self)
+        if encrypted is not None and not encrypted.is_closing():
+            protocol: Any = self.made()
+            encrypted.set_protocol(protocol)
+            protocol.connection_made(encrypted)
+            for data in self.early:
+                protocol.data_received(data)
+
+
+def _encrypted(crowd: Crowd, protocol: type[H11Protocol], context: ssl.SSLContext) -> Callable[..., asyncio.Protocol]:
+    """Return what makes a connection's protocol, as uvicorn does, but for one that has its handshake before it."""
+    pending: set[asyncio.Task[None]] = set()
+    return lambda **told: _Handshake(pending, crowd, context, lambda: protocol(**told))

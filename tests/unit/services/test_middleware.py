@@ -101,7 +101,7 @@ def test_the_printed_address_becomes_a_cookie_and_vanishes(browser: Browser) -> 
     start = browser.ask({}, path="/experiments/a", query=f"x=1&token={browser.token}")[0]
     headers = dict(start["headers"])
     assert (start["status"], headers[b"location"]) == (303, b"/experiments/a?x=1")
-    assert headers[b"set-cookie"].startswith(f"benito-8080={browser.token}; Path=/; HttpOnly; SameSite=Lax".encode())
+    assert headers[b"set-cookie"].startswith(f"benito-8080={browser.token}; Path=/; HttpOnly; SameSite=Strict".encode())
     assert headers[b"referrer-policy"] == b"no-referrer"
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 
 import pytest
 from simulated import until
 
 from benito.services import web_door
-from benito.services.access import new_token
+from benito.services.access import folder, new_token
+from benito.services.certificates import Authority, own_names
 from benito.services.doors import Doors
 from benito.services.listening import bound
 from benito.services.web_door import WebDoor
@@ -20,13 +22,13 @@ from benito.testbed.testbed import Testbed
 class Page:
     """An open door and somebody who may come in."""
 
-    def __init__(self, door: WebDoor, port: int, token: str) -> None:
-        self.door, self.port = door, port
+    def __init__(self, door: WebDoor, port: int, token: str, trust: ssl.SSLContext | None) -> None:
+        self.door, self.port, self.trust = door, port, trust
         self.head = f"Host: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"
 
     async def send(self, *parts: bytes) -> bytes:
         """Send bytes on a connection and return what comes back."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.trust)
         try:
             for part in parts:
                 writer.write(part)
@@ -43,17 +45,22 @@ class Page:
         return await self.send(f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode())
 
 
-def run(bed: Testbed, scenario: Callable[[Page], Awaitable[None]]) -> None:
-    """Have a scenario happen at an open web door."""
+def run(bed: Testbed, scenario: Callable[[Page], Awaitable[None]], *, exposed: bool = False) -> None:
+    """Have a scenario happen at an open web door, as on a network when `exposed`."""
+    authority, trust = None, None
+    if exposed:
+        authority = Authority(folder(bed.home))
+        authority.ensure(own_names("127.0.0.1"))
+        trust = ssl.create_default_context(cafile=authority.certificate)
 
     async def happen() -> None:
         doors = Doors.open(bed)
         token = new_token(bed.home, doors.access.people, doors.access.people.add("root", admin=True))
         with bound("127.0.0.1", 0, "a test") as listener:
             port = listener.getsockname()[1]
-            door = WebDoor(doors, ["127.0.0.1"], port, None)
+            door = WebDoor(doors, ["127.0.0.1"], port, authority)
             serving = asyncio.create_task(door.serve(listener))
-            await scenario(Page(door, port, token))
+            await scenario(Page(door, port, token, trust))
             door.end()
             await asyncio.wait_for(serving, 30)
         await doors.watches.close()
@@ -123,3 +130,23 @@ def test_who_dawdles_is_let_go(bed: Testbed, monkeypatch: pytest.MonkeyPatch) ->
         writer.close()
 
     run(bed, scenario)
+
+
+def test_handshakes_that_never_end_are_counted_and_keep_nobody_out(
+    bed: Testbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_door, "MOST_ENCRYPTED", 30)
+
+    async def scenario(page: Page) -> None:
+        pending = [await asyncio.open_connection("127.0.0.1", page.port) for _ in range(100)]
+        for _, writer in pending[::2]:
+            writer.write(b"\x16\x03\x01\x02\x00\x01")
+        await until(lambda: len(page.door.crowd) == 30, "the crowd is full")
+        assert (await page.get()).startswith(b"HTTP/1.1 200")
+        for _, writer in pending:
+            writer.close()
+        await until(lambda: len(page.door.crowd) == 0, "all are gone")
+        assert b"HTTP/1.1" not in await Page(page.door, page.port, "", None).get()
+        assert (await page.get()).startswith(b"HTTP/1.1 200")
+
+    run(bed, scenario, exposed=True)
