@@ -436,6 +436,7 @@ def test_an_experiment_is_started_with_what_benito_up_offers(bed: Testbed, tmp_p
         assert (settings.cold, settings.accelerator, settings.default_os) == (True, "tcg", None)
         assert settings.shares == (SharedFolder(source=str(shared), target="/share/d", read_only=True, by_door=True),)
         (scene.doors.operations.folder / operation.id / "go").write_text('{"outcome": "done"}')
+        assert (await scene.doors.operations.wait(operation.id)).done
 
     run(bed, scenario)
 
