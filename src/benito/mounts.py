@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import os
+from pathlib import Path
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 32, 4096, 16384, 1 << 19
@@ -21,6 +22,22 @@ def mount(source: str, target: str, kind: str | None, flags: int = 0, options: s
     if _libc.mount(*encoded, ctypes.c_ulong(flags), data):
         number = ctypes.get_errno()
         raise OSError(number, f"mount {source} on {target}: {os.strerror(number)}", target)
+
+
+def open_folder(path: Path) -> int:
+    """Return a descriptor of a folder, by its absolute path; OSError when there is a link on the way.
+
+    For folders of people, who may put one there after the path has been looked at.
+    """
+    how = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path.anchor, how)
+    for part in path.parts[1:]:
+        try:
+            inner = os.open(part, how, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
 
 
 def unmount(target: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benito.agent import cgroup
-from benito.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, MS_SLAVE, mount, unmount
+from benito.mounts import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, MS_SLAVE, mount, open_folder, unmount
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -67,13 +67,18 @@ def furnish(name: str, binds: Iterable[Bind], isolated: bool) -> None:
         return
     _own_sysfs()
     _own_tun()
-    sources = [(bind, os.open(bind.source, os.O_PATH)) for bind in binds]
+    sources = [(bind, _open(bind)) for bind in binds]
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=755,{RUN_SIZE}")
     for bind, descriptor in sources:
         target = RUNTIME / bind.name
         target.mkdir(parents=True)
         mount(f"/proc/self/fd/{descriptor}", str(target), None, MS_BIND | MS_REC)
         os.close(descriptor)
+
+
+def _open(bind: Bind) -> int:
+    """Open what is to be bound; a shared folder is as it was allowed, or not at all."""
+    return open_folder(bind.source) if bind.name.startswith(SHARE.format("")) else os.open(bind.source, os.O_PATH)
 
 
 def _own_tun() -> None:

@@ -36,6 +36,7 @@ from benito.mounts import (
     MS_REMOUNT,
     MS_SLAVE,
     mount,
+    open_folder,
     unmount,
 )
 from benito.network.namespaces import move_into
@@ -78,7 +79,10 @@ def furnish(root: Path, settings: ShareSettings) -> None:
     (root / "etc" / "mtab").symlink_to("/proc/self/mounts")
     _bind(Path(settings.folder), root / STATE.name, read_only=False)
     for number, share in enumerate(settings.shares):
-        _bind(Path(share.source), root / SOURCES.name / str(number), read_only=share.read_only)
+        folder = open_folder(Path(share.source))
+        source = Path(f"/proc/self/fd/{folder}")
+        _bind(source, root / SOURCES.name / str(number), read_only=share.read_only)
+        os.close(folder)
         (root / VIEWS.name / str(number)).mkdir(parents=True)
     (root / "ganesha.conf").write_text(shares.configuration(settings.shares, 1 + secrets.randbelow(60000)))
     _pivot(root)

@@ -119,7 +119,9 @@ def prepare(
     try:
         _furnish(folder, experiment.eid, _owner(settings))
         require_idmap(folder)
-        served.append(Served(source=str(folder), target=f"{PROJECTS}/{experiment.pid}", people=tuple(people)))
+        # What is mounted is reached without a link; the way to all projects may be one of the host's owner.
+        real = str(folder.resolve())
+        served.append(Served(source=real, target=f"{PROJECTS}/{experiment.pid}", people=tuple(people)))
     except (BenitoError, OSError) as error:
         said = error.message if isinstance(error, BenitoError) else str(error)
         progress.notice(f"nodes have no {PROJECTS}/{experiment.pid}: {said}")
