@@ -6,11 +6,18 @@ import contextlib
 import ctypes
 import errno
 import os
+import struct
 from pathlib import Path
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 32, 4096, 16384, 1 << 19
+MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
+_CLONE_NEWNS = 0x00020000
+_MOUNT_SETATTR = 442
+"""The same number on every architecture (Linux 5.12)."""
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -38,6 +45,27 @@ def open_folder(path: Path) -> int:
             os.close(descriptor)
         descriptor = inner
     return descriptor
+
+
+def confine(folder: Path) -> None:
+    """Have this process, and what it starts, change nothing on this host but one folder, and use no devices; for good.
+
+    For work on what somebody else has made, which may lead anywhere. It needs root, and OSError says what it lacks.
+    """
+    if _libc.unshare(_CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), f"unshare: {os.strerror(ctypes.get_errno())}")
+    mount("none", "/", None, MS_PRIVATE | MS_REC)
+    mount(str(folder), str(folder), None, MS_BIND)
+    _set_attributes("/", _AT_RECURSIVE, given=_ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
+    _set_attributes(str(folder), 0, taken=_ATTR_RDONLY)
+
+
+def _set_attributes(target: str, how: int, *, given: int = 0, taken: int = 0) -> None:
+    changes = struct.pack("=QQQQ", given, taken, 0, 0)
+    words = (ctypes.c_long(_AT_FDCWD), os.fsencode(target), ctypes.c_long(how), changes, ctypes.c_long(len(changes)))
+    if _libc.syscall(ctypes.c_long(_MOUNT_SETATTR), *words):
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount_setattr {target}: {os.strerror(number)}", target)
 
 
 def unmount(target: str) -> None:

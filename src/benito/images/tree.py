@@ -3,7 +3,9 @@
 It is taken out of the image's disk by debugfs, without mounting anything, so that it works where there are no loop
 devices, and for images made elsewhere. What debugfs loses is put back: set-id bits, file capabilities, hard links.
 
-The folder lies in one that only root may enter: it holds set-uid programs of another system.
+The folder lies in one that only root may enter: it holds set-uid programs of another system. The disk may be a node's,
+whose root writes what he likes into it, names with slashes and links to anywhere: it is taken apart by a process that
+can change nothing else on this host.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +26,7 @@ from pathlib import Path
 from benito.errors import HostError
 from benito.images.catalog import ARCHIVE, DISK, Image
 from benito.images.rootfs import unpack
+from benito.mounts import confine
 
 FOLDER = "tree"
 """Within the image's folder."""
@@ -78,7 +82,7 @@ def _make(image: Image) -> None:
     try:
         if image.info.for_machines:
             with _raw(image, work) as raw:
-                extract(raw, work / "root")
+                extract_apart(raw, work)
         else:
             unpack(image.archive, work / "root")
         (work / MADE_FROM).write_text(f"{_source(image)}\n")
@@ -97,8 +101,30 @@ def _raw(image: Image, work: Path) -> Iterator[Path]:
     raw.unlink()
 
 
+def extract_apart(disk: Path, work: Path) -> None:
+    """Take an ext4 file system out of a plain file into `work/root`, by a process that can write nowhere else."""
+    cell = work / "cell"
+    cell.mkdir()
+    _run([sys.executable, "-I", "-m", "benito.images.tree", str(disk), str(cell)])
+    made = cell / "root"
+    if made.is_symlink() or not made.is_dir():
+        raise HostError("the image's file system is damaged", hint="build or import it again")
+    made.rename(work / "root")
+    shutil.rmtree(cell)
+
+
+def main() -> None:
+    """Extract a disk into the folder `root` of another folder, the only one that this process can change."""
+    disk, cell = map(Path, sys.argv[1:])
+    try:
+        confine(cell)
+        extract(disk, cell / "root")
+    except (HostError, OSError) as error:
+        sys.exit(str(error))
+
+
 def extract(disk: Path, root: Path) -> None:
-    """Take an ext4 file system out of a plain file into a new folder."""
+    """Take an ext4 file system out of a plain file into a new folder; only for a process that is confined to it."""
     root.mkdir(mode=0o755)
     _debugfs(disk, [f"rdump / {_quoted(root)}"])
     (root / "lost+found").rmdir()
@@ -181,3 +207,7 @@ def _run(argv: Sequence[str], stdin: str = "") -> str:
         said = (error.stderr or error.stdout or "it said nothing").strip().splitlines()
         raise HostError(f"{shlex.join(argv[:1])} failed: {said[-1]}") from error
     return done.stdout
+
+
+if __name__ == "__main__":
+    main()
