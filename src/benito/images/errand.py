@@ -5,6 +5,7 @@ The machine itself is the business of `machines.throwaway`; here is what it is g
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -144,10 +145,12 @@ def _text(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
 
 def _copy(archive: tarfile.TarFile, member: tarfile.TarInfo | None, target: Path) -> None:
     source = archive.extractfile(member) if member else None
-    if source is not None:
+    if member is not None and source is not None:
+        # A member with holes may be larger than all of the archive.
+        if member.size > RESULT_MIB << 20:
+            raise InputError(f"the disk's {member.name} has {member.size >> 20} MiB", hint=f"at most {RESULT_MIB}")
         with target.open("wb") as file:
-            while data := source.read(1 << 20):
-                file.write(data)
+            shutil.copyfileobj(source, file)
 
 
 _KEPT = ("root=", "rootfstype=", "rootflags=", "ro", "rw")

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import shutil
 import subprocess
 import tarfile
@@ -45,6 +46,15 @@ def booted(errand_: Errand) -> None:
         "initrd": b"initrd",
     }
     tar_of(errand_.result, texts)
+
+
+def test_a_kernel_larger_than_its_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kernel").touch()
+    os.truncate(tmp_path / "kernel", 1 << 40)
+    (tmp_path / "status").write_text("done\n")
+    subprocess.run(["tar", "--sparse", "-cf", "result", "status", "kernel"], cwd=tmp_path, check=True)
+    with pytest.raises(InputError, match="kernel has 1048576 MiB"):
+        errand.gather(tmp_path / "result", tmp_path / "a", tmp_path / "b")
 
 
 def never(_: Errand) -> None:
