@@ -194,7 +194,9 @@ def ruleset(plan: HubPlan) -> str:
 
     The nodes' way out is masqueraded as the hub's uplink address, so that the host needs to know no control subnet
     but its own route. From the uplink only the host itself may begin: what other experiments send has other sources.
-    Of the gateway itself, nodes reach the ports that the plan names, and may ping it.
+    Nodes see the host as their gateway: they answer it whatever they do to their routes, and also when their own system
+    uses the uplink's network (a node may run experiments itself). Of the gateway, nodes reach the ports that the plan
+    names, and may ping it.
     """
     near = next(iter(plan.uplink.hosts()))
     way_out = f'iifname "{CONTROL_BRIDGE}" oifname "{UPLINK}" accept' if plan.internet else ""
@@ -227,6 +229,7 @@ table inet {host.TABLE} {{
     chain postrouting {{
         type nat hook postrouting priority srcnat; policy accept;
         oifname "{UPLINK}" masquerade
+        oifname "{CONTROL_BRIDGE}" ip saddr {near} masquerade
     }}
 }}
 """

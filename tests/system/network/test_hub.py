@@ -94,6 +94,15 @@ def test_the_host_reaches_nodes_and_nodes_the_world(lab: Lab, machine: Host) -> 
     assert machine.forwards()
 
 
+def test_the_host_reaches_a_node_whatever_its_routes(lab: Lab, machine: Host) -> None:
+    node = machine.node(machine.hub(1), 0)
+    with namespaces.entered(node), netlink() as ip:
+        ip.route("del", dst="0.0.0.0/0", gateway="10.101.0.1")
+        # As a node's own Benito may have it.
+        ip.addr("add", index=read_links(ip)["lo"].index, address="10.99.0.5", prefixlen=30)
+    assert reaches(lab, machine.name, "10.101.0.10")
+
+
 def test_without_internet_nodes_stay_inside(lab: Lab, machine: Host) -> None:
     node = machine.node(machine.hub(1, internet=False), 0)
     assert reaches(lab, machine.name, "10.101.0.10")
