@@ -21,6 +21,8 @@ RUNTIMES = ("crun", "runc")
 STATE = Path("/run/benito-oci")
 """Where a runtime keeps what it knows of its containers; a sandbox has a /run of its own."""
 TRIAL_S = 20.0
+UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
+"""There where control groups are of version 2 alone, which decides what some runtimes can do."""
 TRIAL_GROUP = "benito-trial"
 
 
@@ -51,13 +53,14 @@ class Engine:
         return [self.program, "--root", str(self.state)]
 
 
-def decide(cache: Path) -> str:
+def decide(cache: Path, wanted: str = "") -> str:
     """Return the program of the runtime that works here; tried once and remembered until one of them changes.
 
-    HostError with what each said when none does.
+    `wanted` (a name or path) allows no other. HostError with what each said when none works.
     """
-    programs = _installed()
-    key = json.dumps([os.uname().release, *([program, Path(program).stat().st_mtime_ns] for program in programs)])
+    programs = _installed(wanted)
+    stamps = [[program, Path(program).stat().st_mtime_ns] for program in programs]
+    key = json.dumps([os.uname().release, UNIFIED.exists(), *stamps])
     kept = cache / "oci-runtime.json"
     with contextlib.suppress(OSError, ValueError):
         remembered = json.loads(kept.read_text())
@@ -74,22 +77,24 @@ def decide(cache: Path) -> str:
     raise HostError(f"no OCI runtime works on this host: {words}", hint="apt-get install runc")
 
 
-def installed() -> str:
+def installed(wanted: str = "") -> str:
     """Return the names of the runtimes that are installed; HostError when there is none. Nobody tries them."""
-    return " or ".join(Path(program).name for program in _installed())
+    return " or ".join(Path(program).name for program in _installed(wanted))
 
 
-def _installed() -> list[str]:
-    programs = [program for name in RUNTIMES if (program := shutil.which(name))]
+def _installed(wanted: str) -> list[str]:
+    programs = [program for name in ([wanted] if wanted else RUNTIMES) if (program := shutil.which(name))]
+    if not programs and wanted:
+        raise HostError(f"the container runtime {wanted} is not installed", hint="it is named in config.toml")
     if not programs:
         raise HostError("containers need an OCI runtime and none is installed", hint="apt-get install runc")
     return programs
 
 
-def found(cache: Path) -> str | None:
+def found(cache: Path, wanted: str = "") -> str | None:
     """Return the program of the runtime that works here; None when none does."""
     with contextlib.suppress(HostError):
-        return decide(cache)
+        return decide(cache, wanted)
     return None
 
 

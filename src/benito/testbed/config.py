@@ -17,6 +17,7 @@ EXAMPLE = """\
 control_pools = ["192.168.0.0/16", "172.16.0.0/12"]   # where control networks come from
 memory_mib = 256                                       # of a node that doesn't say
 boot_deadline_s = 600                                  # from a machine's start until its OS is up
+container_runtime = "runc"                             # instead of the first that works of crun and runc
 templates = 16                                         # machines kept asleep, for others to be cloned from
 downloads_mib = 4096                                   # of fetched software kept for later swap-ins
 packages_mib = 4096                                    # of Debian packages kept for all nodes
@@ -67,6 +68,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """DETER's tools know the control network by 192.168."""
     memory_mib: int = 256
     boot_deadline_s: float = 600.0
+    container_runtime: str = ""
+    """An OCI runtime's name or path; empty: the first that works."""
     templates: int = 16
     """The one used longest ago goes first, unless disks lie on it."""
     downloads_mib: int = 4096

@@ -98,7 +98,8 @@ def _containers(bed: Testbed) -> Check:
     from benito.machines import engine
 
     try:
-        runtime = Path(engine.decide(bed.home.cache)).name if os.geteuid() == 0 else engine.installed()
+        wanted = bed.config.container_runtime
+        runtime = Path(engine.decide(bed.home.cache, wanted)).name if os.geteuid() == 0 else engine.installed(wanted)
         require("catatonit")
     except HostError as error:
         return Check("containers", Grade.NOTE, f"only virtual machines can run: {error.message}", error.hint)

@@ -99,7 +99,7 @@ def start_keeper(place: Place, home: Home, settings: Settings, config: Config) -
         "accelerator": decide(settings.accelerator, home.cache),
         "shaping": settings.shaping,
         "boot_deadline_s": config.boot_deadline_s,
-        "engine": engine.found(home.cache) or "",
+        "engine": engine.found(home.cache, config.container_runtime) or "",
     }
     program = ["benito.testbed.keeper", "--home", str(home.root), "--experiment", str(place.experiment)]
     if keep_in_hub(place, "keeper", [*program, "--options", json.dumps(options)]):

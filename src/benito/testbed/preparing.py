@@ -62,7 +62,7 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
     names.require_writable()
     names.refuse_taken(place, [node.name for node in topology.nodes])
     if any(node.kind in LIGHT for node in topology.nodes):
-        engine.decide(bed.home.cache)
+        engine.decide(bed.home.cache, bed.config.container_runtime)
         run.require("catatonit")
     if settings.internet and (obstacle := forward_obstacle()):
         progress.notice(f"{obstacle}: nodes may not reach the internet, only each other and this host")

@@ -49,6 +49,26 @@ def test_another_version_is_tried_again(tmp_path: Path, programs: Path) -> None:
     assert engine.decide(tmp_path / "cache") == str(crun)
 
 
+def test_the_one_that_is_wanted_is_taken(tmp_path: Path, programs: Path) -> None:
+    crun = runtime(programs, "crun", works=True)
+    runc = runtime(programs, "runc", works=True)
+    assert engine.decide(tmp_path / "cache") == str(crun)
+    assert engine.decide(tmp_path / "cache", "runc") == str(runc)
+    with pytest.raises(HostError, match="the container runtime youki is not installed"):
+        engine.decide(tmp_path / "cache", "youki")
+
+
+def test_other_control_groups_are_a_reason_to_try_again(
+    tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crun = runtime(programs, "crun", works=True)
+    monkeypatch.setattr(engine, "UNIFIED", tmp_path / "nowhere")
+    engine.decide(tmp_path / "cache")
+    monkeypatch.setattr(engine, "UNIFIED", crun)
+    engine.decide(tmp_path / "cache")
+    assert tried(programs, "crun") == 2
+
+
 def test_what_each_said_is_told_when_none_works(tmp_path: Path, programs: Path) -> None:
     runtime(programs, "runc", works=False)
     with pytest.raises(HostError, match="runc: no hybrid control groups"):
