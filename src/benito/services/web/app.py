@@ -65,6 +65,7 @@ def application(doors: Doors) -> Application:
 def _experiment_routes() -> list[Route | WebSocketRoute]:
     return [
         Route(ONE, pages.experiment),
+        Route(ONE + "/head", pages.experiment_head),
         Route(ONE + "/map.json", pages.experiment_map),
         Route(ONE + "/stream", pages.experiment_stream),
         Route(ONE + "/file", pages.experiment_file),

@@ -87,6 +87,14 @@ async def experiment(request: Request) -> Response:
     )
 
 
+async def experiment_head(request: Request) -> Response:
+    """What stands at the head of an experiment's page, for one that is open."""
+    room = room_of(request)
+    record = room.record(request, Action.SEE)
+    asked, _ = await _asked(room, record)
+    return room.render("experiment_head.html", request, **await _head(room, request, record, asked))
+
+
 async def _asked(room: Room, record: ExperimentRecord) -> tuple[Asked | None, str]:
     """Return what the file asks for, or why it can't be read any more."""
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -21,8 +22,9 @@ from benito.testbed.people import Action, User
 from benito.testbed.store import ExperimentRecord
 from benito.testbed.view import Status
 
+FIRST_S = 0.005
 GATHER_S = 0.05
-"""How long news are gathered before they are sent together."""
+"""How long news are gathered before they are sent together: hardly at all when none were sent just before."""
 PING_S = 15.0
 UNREAD = 1000
 """Messages after which a page that doesn't read is let go; its browser connects again and gets a snapshot."""
@@ -72,6 +74,7 @@ class ExperimentStream:
         self.record = record
         self.since = since
         self.told: dict[str, Status] = {}
+        self._gathered = 0.0
         self._queue: asyncio.Queue[Message | None] = asyncio.Queue(UNREAD)
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -127,17 +130,20 @@ class ExperimentStream:
             if watch is not None:
                 entries: list[happening.Entry] = []
                 # What happened between the snapshot and now is seen by comparing.
-                gathering = asyncio.create_task(self._gather(entries))
+                gathering = asyncio.create_task(self._gather(entries, FIRST_S))
                 async for event in watch.events():
                     made = happening.entry(event)
                     if made is not None:
                         entries.append(made)
                     if gathering.done():
-                        gathering = asyncio.create_task(self._gather(entries))
+                        since = time.monotonic() - self._gathered
+                        wait_s = FIRST_S if since > GATHER_S else GATHER_S
+                        gathering = asyncio.create_task(self._gather(entries, wait_s))
             await self.room.pulse.next()
 
-    async def _gather(self, entries: list[happening.Entry]) -> None:
-        await asyncio.sleep(GATHER_S)
+    async def _gather(self, entries: list[happening.Entry], wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        self._gathered = time.monotonic()
         if news := await self._changed():
             self._put(("nodes", news))
         if entries:

@@ -20,6 +20,7 @@ let map = null;
 let selected = null;
 let troubled = false;
 let asked = 0;
+let askedHead = 0;
 /** What the stream has told of each node. */
 const latest = new Map();
 
@@ -74,6 +75,17 @@ function states(changed, flash) {
   for (const [name, state] of Object.entries(changed)) latest.set(name, state);
   nodes.learn(changed, flash);
   map?.paint(moods(changed));
+  const counts = tally();
+  if (selected?.data("name") in changed) choose(selected);
+  // What may be done depends on whether anything is down.
+  const down = counts.booted < nodes.rows.size;
+  if (flash && down !== troubled) renewHead();
+  troubled = down;
+  performance.measure("states", { start: began });
+}
+
+/** Show how many nodes are how; returns it. */
+function tally() {
   const counts = nodes.counts();
   for (const [name, count] of Object.entries(counts)) {
     const shown = one(`[data-stat="${name}"]`);
@@ -81,12 +93,7 @@ function states(changed, flash) {
     shown.firstChild.textContent = `${count} `;
     if (name !== "booted") shown.parentElement.classList.toggle("bad", count > 0);
   }
-  if (selected?.data("name") in changed) choose(selected);
-  // What may be done depends on whether anything is down.
-  const down = counts.booted < nodes.rows.size;
-  if (flash && down !== troubled) renew();
-  troubled = down;
-  performance.measure("states", { start: began });
+  return counts;
 }
 
 function log(entries) {
@@ -112,19 +119,36 @@ async function changed({ state }) {
   await renew();
 }
 
+/** Take what stands at the head, with what may be done now, from the server. */
+async function renewHead() {
+  const mine = (askedHead += 1);
+  const reply = await fetch(`${url}/head`);
+  const text = await reply.text();
+  if (reply.ok && mine === askedHead) showHead(new DOMParser().parseFromString(text, "text/html").body);
+}
+
+function showHead(from) {
+  const head = one('[data-fragment="head"]');
+  const focused = document.activeElement?.closest?.('[data-fragment="head"] button')?.textContent;
+  head.replaceChildren(...from.childNodes);
+  times(head);
+  if (focused) all("button", head).find((button) => button.textContent === focused)?.focus();
+  tally();
+}
+
 /** Take head and node rows from the server's page. Of several that are asked for, only the last is taken. */
 async function renew() {
   const mine = (asked += 1);
+  const mineOfHead = (askedHead += 1);
   const reply = await fetch(url);
   const text = await reply.text();
   if (!reply.ok || mine !== asked) return;
   const page = new DOMParser().parseFromString(text, "text/html");
-  const head = one('[data-fragment="head"]');
-  head.replaceChildren(...one('[data-fragment="head"]', page).childNodes);
-  times(head);
+  if (mineOfHead === askedHead) showHead(one('[data-fragment="head"]', page));
   nodes.replace(one("[data-nodes] tbody", page));
   // What the stream has told meanwhile is newer than the page.
   nodes.learn(Object.fromEntries(latest), false);
+  tally();
   const place = one("[data-map]");
   const now = one("[data-map]", page).dataset.map;
   if (place.dataset.map === now) {
@@ -175,7 +199,7 @@ live(`${url}/stream?since=${root.dataset.changed}`, {
   operation: (operation) => {
     work.show(operation);
     // What may be done depends on whether anything is under way.
-    if (!operation.running) renew();
+    if (!operation.running) renewHead();
   },
   links: carry,
   measured: (results) => links.measured(results),

@@ -17,6 +17,8 @@ export class ExperimentMap {
     this.chosen = chosen;
     this.opened = opened;
     const many = !drawn.named;
+    this.unpainted = {};
+    this.painting = false;
     const fitting = Math.min(container.clientWidth / drawn.width, container.clientHeight / drawn.height);
     this.scale = drawn.named ? grown(drawn, fitting) : Math.max(1, FOUND / fitting);
     this.cy = cytoscape({
@@ -58,6 +60,20 @@ export class ExperimentMap {
 
   /** Show states: `moods` is `{name: good | busy | bad | failed | unknown | ""}`. */
   paint(moods) {
+    Object.assign(this.unpainted, moods);
+    if (this.drawn.named) this.paintNow();
+    else if (!this.painting) {
+      // To draw a thousand nodes takes longer than a frame: what the page says in words is shown before it.
+      this.painting = true;
+      requestAnimationFrame(() => setTimeout(() => this.paintNow()));
+    }
+  }
+
+  paintNow() {
+    const moods = this.unpainted;
+    this.unpainted = {};
+    this.painting = false;
+    if (this.cy.destroyed()) return;
     this.cy.batch(() => {
       for (const [name, mood] of Object.entries(moods)) {
         const node = this.cy.getElementById(`n:${name}`);
