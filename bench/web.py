@@ -85,9 +85,7 @@ def _changes(page: Page, keeper: FakeKeeper, sim: Simulation, count: int, what: 
         began = time.time()
         sim.call(lambda state=state: [keeper.tell(name, *state) for name in names])
         wholes.append(page.evaluate("window.seen") / 1000 - began)
-        works.append(
-            page.evaluate("performance.getEntriesByName('states').reduce((all, each) => all + each.duration, 0)")
-        )
+        works.append(page.evaluate(WORK))
     milliseconds = [1000 * whole for whole in wholes]
     print(
         f"  {what}: the page's work median {statistics.median(works):.0f}, worst {max(works):.0f} ms; "

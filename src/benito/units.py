@@ -175,10 +175,3 @@ def delay_text(milliseconds: float) -> str:
 def loss_text(probability: float) -> str:
     """Write a loss as a percentage, for people to read."""
     return f"{_digits(Decimal(repr(round(probability * 100, 6))))}%"
-
-
-def size_text(mib: float) -> str:
-    """Write a size in MiB or GiB."""
-    if mib >= 1024:
-        return f"{_digits(Decimal(repr(mib)) / 1024)}GiB"
-    return f"{_digits(Decimal(repr(mib)))}MiB"

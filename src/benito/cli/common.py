@@ -26,7 +26,6 @@ PIPE_WIDTH = 160
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-node_argument = click.argument("node")
 
 
 def experiment_arguments(command: F) -> F:

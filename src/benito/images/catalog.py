@@ -24,8 +24,6 @@ CONTENTS = ".contents"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 LOGIN = "ssh with the experiment's keys, as root or as a member with sudo; root on the serial console"
 """How people get into a node of an image that Benito has made a node's system of."""
-SHORT = 12
-"""Characters of a digest that a person reads."""
 
 
 @dataclass(frozen=True, slots=True)

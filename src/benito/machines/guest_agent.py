@@ -119,10 +119,6 @@ class GuestAgent:
         finally:
             await self.call("guest-file-close", {"handle": handle}, timeout)
 
-    async def set_time(self, seconds: float, timeout: float = 30) -> None:
-        """Set the guest's clock to a time since 1970."""
-        await self.call("guest-set-time", {"time": int(seconds * 1e9)}, timeout)
-
     async def shutdown(self, mode: str = "powerdown", timeout: float = 10) -> None:
         """Ask the guest to end: `powerdown`, `halt` or `reboot`; returns when it has been asked."""
         async with self._lock:

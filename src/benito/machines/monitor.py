@@ -100,10 +100,6 @@ class Monitor:
         """Return the run state: `running`, `paused`, `shutdown`, `inmigrate`, ..."""
         return str((await self.execute("query-status"))["status"])
 
-    async def powerdown(self) -> None:
-        """Press the power button; the guest may take it or leave it."""
-        await self.execute("system_powerdown")
-
     async def reset(self) -> None:
         """Press the reset button."""
         await self.execute("system_reset")

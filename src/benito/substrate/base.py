@@ -33,10 +33,6 @@ class Pnode:
     """Its init, where that is a process of this host."""
 
     @property
-    def agent_socket(self) -> Path:
-        return self.runtime / "agent.sock"
-
-    @property
     def init_socket(self) -> Path:
         return self.runtime / "init.sock"
 

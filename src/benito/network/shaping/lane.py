@@ -132,11 +132,6 @@ class Lane:
         self._last = due
         return due, start
 
-    @property
-    def transparent(self) -> bool:
-        """Whether a frame that gets through may leave at once, if none is before it."""
-        return not (self._delay or self._ns_per_byte or self.pending)
-
 
 class RedState:
     """Random early detection (Floyd and Jacobson 1993), as `ns` parametrises it: thresholds in packets.

@@ -14,7 +14,7 @@ from benito.errors import InputError
 
 MAX_DEPTH = 64
 MAX_ELEMENTS = 100_000
-FAULT_PARSE, FAULT_METHOD, FAULT_INTERNAL = -32700, -32601, -32603
+FAULT_PARSE, FAULT_METHOD = -32700, -32601
 """Of the XML-RPC "specification for fault code interoperability"."""
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _INT = 2**31

@@ -38,7 +38,6 @@ ROUTING = {
 }
 RECORDED_KINDS = ("Firewall", "Blockstore", "Topography", "Disk", "Custom", "Path", "Console")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-PLACEHOLDERS = re.compile(r"@\w+@")
 
 
 @SIMULATOR.add("rtproto", "protocol ...")
