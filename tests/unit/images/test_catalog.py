@@ -1,14 +1,15 @@
 """Which image stands for which OS id, and what the user is told."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from planned import an_image
 
 from benito.errors import InputError
 from benito.images import store
-from benito.images.catalog import Catalog, ImageInfo
+from benito.images.catalog import Catalog
 from benito.images.osids import Resolution, by_address, resolve
 
 OLD_IDS = [
@@ -30,20 +31,7 @@ OLD_IDS = [
 
 
 def put_image(home: Path, name: str, distribution: str = "debian", release: str = "12") -> None:
-    info = ImageInfo(
-        name=name,
-        description=name,
-        distribution=distribution,
-        release=release,
-        digest="d" * 64,
-        made_from="m" * 64,
-        files={},
-        size=0,
-        created="2026-01-01T00:00:00+00:00",
-        memory_mib=256,
-        kernel_arguments="root=/dev/vda",
-        login="",
-    )
+    info = replace(an_image().info, name=name, distribution=distribution, release=release)
     folder = home / "images" / name
     folder.mkdir(parents=True)
     (folder / "image.json").write_text(json.dumps(asdict(info)))

@@ -5,25 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from planned import an_image
 
 from benito.errors import InputError, StateError
 from benito.images import store
-from benito.images.catalog import CONTENTS, Catalog, Image, ImageInfo
+from benito.images.catalog import CONTENTS, Catalog, Image
 
-INFO = ImageInfo(
-    name="router",
-    description="a router",
-    distribution="debian",
-    release="13",
-    digest="",
-    made_from="m",
-    files={},
-    size=0,
-    created="",
-    memory_mib=256,
-    kernel_arguments="",
-    login="",
-)
+INFO = replace(an_image().info, digest="", made_from="m")
 
 
 def make(home: Path, name: str, text: str) -> Image:

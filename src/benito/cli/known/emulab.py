@@ -26,6 +26,17 @@ def parser(name: str, description: str, *, helps: tuple[str, ...] = ("-h", "--he
     return made
 
 
+def experiment_parser(name: str, description: str, words: str, *, changes: bool = False) -> argparse.ArgumentParser:
+    """Return a parser of a command about one experiment; one that changes it may be waited for."""
+    made = parser(name, description)
+    made.add_argument("-e", dest="experiment", metavar="pid,eid", help="experiment")
+    if changes:
+        made.add_argument("-w", dest="wait", action="store_true", help="wait until it is done")
+        made.add_argument("-N", action="store_true", help="no mail (there is none)")
+    made.add_argument("words", nargs="*", metavar=words)
+    return made
+
+
 def told_of(ask: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
     """Read the words; options that name a server get a notice."""
     told = ask.parse_intermixed_args(words)

@@ -14,11 +14,8 @@ def end(words: list[str]) -> int:
     from benito.testbed.access import person
     from benito.testbed.testbed import Testbed, require_root
 
-    ask = emulab.parser(NAME, "Terminate an experiment: its machines, disks and its entry are removed.")
-    ask.add_argument("-e", dest="experiment", metavar="pid,eid", help="experiment")
-    ask.add_argument("-w", dest="wait", action="store_true", help="wait until it is done")
-    ask.add_argument("-N", action="store_true", help="no mail (there is none)")
-    ask.add_argument("words", nargs="*", metavar="pid eid")
+    text = "Terminate an experiment: its machines, disks and its entry are removed."
+    ask = emulab.experiment_parser(NAME, text, "pid eid", changes=True)
     told = emulab.told_of(ask, words)
     named, rest = emulab.experiment(told.experiment, told.words, ask)
     if rest:

@@ -20,12 +20,10 @@ def show(words: list[str]) -> None:
     from benito.testbed.testbed import Testbed
     from benito.testbed.view import experiment_view
 
-    ask = emulab.parser(NAME, "Show what is known of an experiment.")
+    ask = emulab.experiment_parser(NAME, "Show what is known of an experiment.", "pid eid")
     for option, (_, text) in SECTIONS.items():
         ask.add_argument(f"-{option}", action="store_true", help=text)
     ask.add_argument("-a", action="store_true", help="all")
-    ask.add_argument("-e", dest="experiment", metavar="pid,eid", help="experiment")
-    ask.add_argument("words", nargs="*", metavar="pid eid")
     told = emulab.told_of(ask, words)
     named, rest = emulab.experiment(told.experiment, told.words, ask)
     if rest:

@@ -20,10 +20,8 @@ def wait(words: list[str]) -> int:
     from benito.testbed.store import State
     from benito.testbed.testbed import Testbed
 
-    ask = emulab.parser(NAME, "Wait until an experiment is in a state.")
-    ask.add_argument("-e", dest="experiment", metavar="pid,eid", help="experiment")
+    ask = emulab.experiment_parser(NAME, "Wait until an experiment is in a state.", "state")
     ask.add_argument("-t", dest="timeout", type=float, metavar="seconds", help="wait no longer than that")
-    ask.add_argument("words", nargs="*", metavar="state")
     told = emulab.told_of(ask, words)
     named, states = emulab.experiment(told.experiment, told.words, ask)
     if not states or (unknown := [state for state in states if state not in list(State)]):

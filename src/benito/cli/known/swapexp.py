@@ -14,12 +14,8 @@ def swap(words: list[str]) -> int:
     from benito.testbed.access import person
     from benito.testbed.testbed import Testbed, require_root
 
-    ask = emulab.parser(NAME, "Swap an experiment in or out.")
-    ask.add_argument("-e", dest="experiment", metavar="pid,eid", help="experiment")
-    ask.add_argument("-w", dest="wait", action="store_true", help="wait until it is done")
-    ask.add_argument("-N", action="store_true", help="no mail (there is none)")
+    ask = emulab.experiment_parser(NAME, "Swap an experiment in or out.", "in|out", changes=True)
     ask.add_argument("-k", "--keep", action="store_true", help="out: keep the machines' disks for the next swap-in")
-    ask.add_argument("words", nargs="*", metavar="in|out")
     told = emulab.told_of(ask, words)
     named, rest = emulab.experiment(told.experiment, told.words, ask)
     require_root(f"`{NAME}`")
