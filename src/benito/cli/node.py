@@ -20,7 +20,7 @@ def command(action: str, nodes: str, pid: str | None, eid: str | None) -> None:
     from benito.cli.common import say
     from benito.cli.nodenames import active_nodes, experiment_of
     from benito.errors import BenitoError
-    from benito.testbed.keeping import Request, ask_keeper
+    from benito.testbed.keeping import STOPPING, Request, ask_keeper
     from benito.testbed.testbed import Testbed, require_root
 
     require_root(f"`benito node {action}`")
@@ -29,7 +29,8 @@ def command(action: str, nodes: str, pid: str | None, eid: str | None) -> None:
     place, records = active_nodes(bed, experiment, patterns)
     requests = [Request("control", {"node": record.node, "action": action}) for record in records]
     failed = False
-    for record, answer in zip(records, ask_keeper(place, requests, 120), strict=True):
+    answers = ask_keeper(place, requests, 120, at_once=STOPPING if action == "stop" else None)
+    for record, answer in zip(records, answers, strict=True):
         if isinstance(answer, BenitoError):
             failed = True
             say(f"{record.node}: {answer}")

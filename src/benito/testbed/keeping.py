@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -24,6 +25,8 @@ from benito.testbed.store import Settings
 
 HUB = "hub"
 RETRY_S = 0.2
+STOPPING = 2 * (os.cpu_count() or 1)
+"""Machines to have shut down at the same time: hundreds together would be too slow, and ended in the middle."""
 ABSENT_S = 20.0
 """How long a keeper may be away (it is started again by its init) before a wait gives up."""
 
@@ -124,16 +127,23 @@ def await_keeper(place: Place) -> None:
     asyncio.run(wait())
 
 
-def ask_keeper(place: Place, requests: Sequence[Request], deadline_s: float) -> list[Any]:
-    """Ask all at once and return replies in order; a refused request's place holds its BenitoError.
+def ask_keeper(
+    place: Place, requests: Sequence[Request], deadline_s: float, *, at_once: int | None = None
+) -> list[Any]:
+    """Ask all, so many at once, and return replies in order; a refused request's place holds its BenitoError.
 
-    Unreachable when no keeper answers.
+    The deadline is of each. Unreachable when no keeper answers.
     """
 
     async def ask() -> list[Any]:
+        turns = asyncio.Semaphore(at_once or max(1, len(requests)))
         async with Client(place.keeper_socket) as client:
-            calls = [client.call(r.operation, r.arguments, deadline_s=deadline_s) for r in requests]
-            answers = await asyncio.gather(*calls, return_exceptions=True)
+
+            async def one(request: Request) -> Any:
+                async with turns:
+                    return await client.call(request.operation, request.arguments, deadline_s=deadline_s)
+
+            answers = await asyncio.gather(*map(one, requests), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, BenitoError):
                 raise answer

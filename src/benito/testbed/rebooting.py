@@ -12,6 +12,7 @@ from benito.testbed.keeping import follow
 
 CONTROL_S = 120.0
 BOOT_S = 600.0
+"""How long none may come up."""
 AT_ONCE = 32
 
 
@@ -26,19 +27,26 @@ async def reboot(place: Place, nodes: Sequence[str], *, power: bool = False, wai
         return
     down: set[str] = set()
     up: set[str] = set()
+    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(BOOT_S):
+        async with asyncio.timeout(BOOT_S) as limit:
             events = follow(place)
             # Listening begins before anything happens, so that no going down is missed.
             await anext(events)
             await _control(place, nodes, actions)
             async for event in events:
+                before = len(up)
                 _take(event, nodes, down, up)
+                if len(up) > before:
+                    limit.reschedule(loop.time() + BOOT_S)
                 if down & up >= set(nodes):
                     return
     except TimeoutError:
         late = sorted(set(nodes) - up)
-        raise NodeError(f"not up again after {BOOT_S:g} s: {', '.join(late)}", hint="see `benito status`") from None
+        raise NodeError(
+            f"nothing has come up for {BOOT_S:g} s, and these are not up again: {', '.join(late)}",
+            hint="see `benito status`",
+        ) from None
 
 
 def _take(event: dict[str, object], nodes: Sequence[str], down: set[str], up: set[str]) -> None:

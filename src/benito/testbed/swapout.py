@@ -14,7 +14,7 @@ from benito.network.namespaces import is_namespace
 from benito.testbed import names, templates
 from benito.testbed.home import ExperimentId, Home, Place
 from benito.testbed.imaging import let_go
-from benito.testbed.keeping import Request, ask_keeper
+from benito.testbed.keeping import STOPPING, Request, ask_keeper
 from benito.testbed.progress import Progress, Quiet, Silence
 from benito.testbed.store import State
 from benito.testbed.testbed import Testbed, require_root
@@ -119,7 +119,8 @@ def _power_off(bed: Testbed, place: Place, progress: Progress) -> None:
     for node in nodes:
         progress.node(node, "stopping")
     requests = [Request("control", {"node": node, "action": "stop"}) for node in nodes]
-    for node, answer in zip(nodes, ask_keeper(place, requests, POWER_OFF_S), strict=True):
+    answers = ask_keeper(place, requests, POWER_OFF_S, at_once=STOPPING)
+    for node, answer in zip(nodes, answers, strict=True):
         if isinstance(answer, BenitoError):
             progress.notice(f"{node} is powered off without a shutdown: {answer.message}")
 

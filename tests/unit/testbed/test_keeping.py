@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from benito.agent.rpc import Server
 from benito.errors import NodeError
 from benito.testbed import keeping
 from benito.testbed.home import ExperimentId, Home, Place
-from benito.testbed.keeping import await_booted
+from benito.testbed.keeping import Request, ask_keeper, await_booted
 from benito.testbed.progress import Silence
 
 NODES = ["a", "b", "c", "d"]
@@ -59,3 +61,33 @@ def test_a_node_that_dies_ends_the_wait_unless_it_is_optional(monkeypatch: pytes
     assert await_booted(place, NODES, ("b",), Silence(), 10) == ["b"]
     with pytest.raises(NodeError, match="b: its machine ended with exit code 1"):
         await_booted(place, NODES, (), Silence(), 10)
+
+
+def test_questions_may_be_asked_a_few_at_a_time(tmp_path: Path) -> None:
+    at_work = most = 0
+
+    async def control(node: str) -> str:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        await asyncio.sleep(0.01)
+        at_work -= 1
+        if node == "c":
+            raise NodeError("c is stuck")
+        return node
+
+    def ask(at_once: int | None) -> list[Any]:
+        requests = [Request("control", {"node": node}) for node in NODES]
+        return ask_keeper(cast(Place, SimpleNamespace(keeper_socket=tmp_path / "s")), requests, 10, at_once=at_once)
+
+    async def serve() -> None:
+        nonlocal most
+        await Server({"control": control}).listen(tmp_path / "s")
+        for at_once, wanted in ((2, 2), (None, 4)):
+            most = 0
+            answers = await asyncio.to_thread(ask, at_once)
+            assert most == wanted
+            assert [*answers[:2], *answers[3:]] == ["a", "b", "d"]
+            assert isinstance(answers[2], NodeError)
+
+    asyncio.run(asyncio.wait_for(serve(), 20))
