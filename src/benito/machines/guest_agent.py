@@ -148,7 +148,8 @@ class GuestAgent:
             raise NodeError(f"{self._node}: {what} within {timeout:g} s") from error
         except (OSError, EOFError) as error:
             await self.close()
-            raise NodeError(f"{self._node}: the machine has closed its guest agent's socket") from error
+            what = (isinstance(error, EOFError) and str(error)) or "the machine has closed its guest agent's socket"
+            raise NodeError(f"{self._node}: {what}") from error
         except asyncio.CancelledError:
             self._synced = False
             raise

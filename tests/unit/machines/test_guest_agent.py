@@ -6,13 +6,14 @@ from asyncio import StreamReader, StreamWriter
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benito.errors import NodeError
-from benito.machines import guest_agent
+from benito.machines import guest_agent, sockets
 from benito.machines.guest_agent import ExecResult, GuestAgent
 
 Answer = Callable[[str, dict[str, Any]], Any]
@@ -147,5 +148,16 @@ def test_no_machine_is_said_within_the_deadline(tmp_path: Path) -> None:
     async def steps() -> None:
         with pytest.raises(NodeError, match="no machine listens"):
             await GuestAgent(tmp_path / "none").wait_ready(0.1)
+
+    run(steps())
+
+
+def test_an_answer_without_end_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest_agent, "connect", partial(sockets.connect, limit=1 << 16))
+
+    async def steps() -> None:
+        async with an_agent(tmp_path / "s", lambda *_: "x" * (1 << 18)) as agent:
+            with pytest.raises(NodeError, match="the agent's answer is too long"):
+                await agent.call("guest-info", {}, 5)
 
     run(steps())
