@@ -93,7 +93,7 @@ def _detected(program: str, archives: Iterable[Archive]) -> dict[str, str]:
     """Ask the program that tells apt which proxy leads to a host; what it can't tell is left open."""
     found = {}
     for scheme, host in dict.fromkeys((archive.scheme, archive.host) for archive in archives):
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
             argv = [program, f"{scheme}://{host}/"]
             said = subprocess.run(argv, capture_output=True, text=True, timeout=_TIME_S, check=True).stdout.strip()
             if said:

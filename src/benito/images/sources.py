@@ -124,7 +124,11 @@ def probe(uri: str, suite: str) -> Suite | None:
         target = Path(folder) / "Release"
         for name in ("InRelease", "Release"):
             argv = [str(APT_HELPER), "download-file", f"{address}/{name}", str(target)]
-            done = subprocess.run(argv, capture_output=True, timeout=_DEADLINE_S, check=False)
+            try:
+                done = subprocess.run(argv, capture_output=True, timeout=_DEADLINE_S, check=False)
+            except subprocess.TimeoutExpired:
+                # An archive that doesn't answer for one file won't for another.
+                return None
             if done.returncode == 0 and target.exists():
                 return _suite(uri, suite, target.read_text(errors="replace"))
     return None

@@ -203,6 +203,8 @@ def _run(argv: Sequence[str], stdin: str = "") -> str:
         done = subprocess.run(
             argv, input=stdin, capture_output=True, text=True, errors="surrogateescape", timeout=_DEADLINE_S, check=True
         )
+    except subprocess.TimeoutExpired:
+        raise HostError(f"{shlex.join(argv[:1])} didn't end within {_DEADLINE_S} s") from None
     except subprocess.CalledProcessError as error:
         said = (error.stderr or error.stdout or "it said nothing").strip().splitlines()
         raise HostError(f"{shlex.join(argv[:1])} failed: {said[-1]}") from error

@@ -8,6 +8,7 @@ import stat
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from benito.errors import InputError
 from benito.idmap import is_person
@@ -77,16 +78,12 @@ def may(person: str, right: str, path: Path) -> bool:
         return os.access(path, {"-r": os.R_OK, "-w": os.W_OK, "-x": os.X_OK}[right])
     account = known_user(person)
     groups = os.getgrouplist(person, account.pw_gid)
-    done = subprocess.run(
-        ["/usr/bin/test", right, str(path)],
-        user=account.pw_uid,
-        group=account.pw_gid,
-        extra_groups=groups,
-        timeout=TEST_S,
-        check=False,
-        cwd="/",
-    )
-    return done.returncode == 0
+    argv = ["/usr/bin/test", right, str(path)]
+    rights: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
+    try:
+        return subprocess.run(argv, timeout=TEST_S, check=False, cwd="/", **rights).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _public_keys(home: Home, user: str) -> tuple[str, ...]:

@@ -123,6 +123,8 @@ def _seal(image: Path, work: Path, base: Image, boot: Boot) -> None:
 def _pack(image: Path, work: Path) -> None:
     """Drop from the disk's file what the disk no longer holds."""
     packed = work / "packed.qcow2"
+    # Machines' processes have written it: one that somebody broke out of may have had it lean on a file of the host's.
+    disk.refuse_foreign(image / DISK, "qcow2")
     disk.convert(image / DISK, packed, source_format="qcow2")
     packed.replace(image / DISK)
 

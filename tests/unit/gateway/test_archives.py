@@ -106,6 +106,20 @@ def test_proxies_are_those_of_apt(
     assert archives.proxies(settings, environment) == expected
 
 
+@pytest.mark.parametrize(
+    ("script", "hosts"), [("echo http://found:1", {"http://a.example": "http://found:1"}), ("exit 3", {})]
+)
+def test_a_program_that_finds_no_proxy_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, hosts: dict[str, str]
+) -> None:
+    (tmp_path / "sources.list").write_text("deb http://a.example/debian stable main\n")
+    program = tmp_path / "detect"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(archives, "fetching_settings", lambda: [f'Acquire::http::Proxy-Auto-Detect "{program}";'])
+    assert archives.host_apt(apt=tmp_path, environment={}).proxies.hosts == hosts
+
+
 def test_exceptions_come_before_the_proxy() -> None:
     proxies = Proxies(http="http://p", hosts={"http://near.example": ""}, bypass=(".corp.example", "lone.example"))
     assert proxies.to("http", "far.example") == "http://p"

@@ -1,10 +1,12 @@
 """Which of the host's apt entries are Debian's own."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from benito.errors import HostError
+from benito.images import sources
 from benito.images.sources import Archives, Sources, Suite, archives, find_archives
 
 DEB822 = """\
@@ -60,3 +62,11 @@ def test_credentials_stay_on_the_host() -> None:
     assert sources.entries(private=False) == (
         "deb https://m.test:8443/debian bookworm main\ndeb https://m.test:8443/debian bookworm-updates main\n"
     )
+
+
+def test_an_archive_that_does_not_answer_has_no_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(argv: list[str], *, timeout: float, **_: object) -> None:
+        raise subprocess.TimeoutExpired(argv, timeout)
+
+    monkeypatch.setattr(sources.subprocess, "run", hang)
+    assert sources.probe("http://nowhere.example/debian", "bookworm") is None

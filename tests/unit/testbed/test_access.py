@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,17 @@ def test_a_persons_pipes_links_and_floods_are_no_keys(tmp_path: Path, monkeypatc
     )
     (account,) = access.accounts(Home(tmp_path), ["nobody"])
     assert [key.split()[1] for key in account.keys if "benito" not in key] == ["GOOD"]
+
+
+@needs_root
+def test_a_folder_that_does_not_answer_may_not_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert access.may("nobody", "-r", Path("/"))
+
+    def hang(argv: list[str], *, timeout: float, **_: object) -> None:
+        raise subprocess.TimeoutExpired(argv, timeout)
+
+    monkeypatch.setattr(access.subprocess, "run", hang)
+    assert not access.may("nobody", "-r", Path("/"))
 
 
 def test_host_keys_stay_as_long_as_the_experiment(tmp_path: Path) -> None:
