@@ -38,6 +38,7 @@ from benito.testbed.testbed import require_state
 
 POLL_S = 0.1
 """How often a follower looks for new lines; the writer may be older than this process."""
+SETTLED_S = 60.0
 KEPT = 200
 MAX_FILE = 512 << 10
 """Bytes of an experiment's file, as on Emulab."""
@@ -129,6 +130,8 @@ class Operations:
         self.home = home
         self.folder = folder(home) / "operations"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._over: set[str] = set()
+        """Those that have ended for certain: every page that is open asks again and again what is under way."""
 
     def start(self, request: Request, file: bytes | None = None) -> Operation:
         """Begin; BusyError when one of the same experiment is under way. `file` is what an experiment is made from."""
@@ -137,8 +140,7 @@ class Operations:
         if (other := self.current(request.experiment)) is not None:
             raise BusyError(f"{request.experiment}: {other.request.kind} is under way, begun by {other.request.user}")
         request = msgspec.structs.replace(request, began=time.time())
-        # Names sort by time.
-        name = f"{time.time_ns() // 1_000_000:013d}-{secrets.token_hex(4)}"
+        name = f"{_name_at(time.time())}-{secrets.token_hex(4)}"
         private_folder(self.folder.parent)
         place = private_folder(private_folder(self.folder) / name)
         if file is not None:
@@ -198,6 +200,8 @@ class Operations:
         return Outcome("interrupted", "the operation's process ended in the middle", "HostError", "look at its state")
 
     def _alive(self, name: str) -> bool:
+        if name in self._over:
+            return False
         child = self._children.get(name)
         if child is not None and child.poll() is not None:
             del self._children[name]
@@ -211,6 +215,9 @@ class Operations:
             return True
         finally:
             os.close(descriptor)
+        # One that has just been begun, by another process, may not hold its lock yet.
+        if name < _name_at(time.time() - SETTLED_S):
+            self._over.add(name)
         return False
 
     def _names(self) -> list[str]:
@@ -265,9 +272,15 @@ class Operations:
         raise AssertionError("an operation's last event is its outcome")
 
     def _forget_old(self) -> None:
+        self._over.intersection_update(self._names())
         for name in self._names()[KEPT:]:
             if not self._alive(name):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+def _name_at(seconds: float) -> str:
+    """Return how the names of operations begin that were begun at that time: they sort by it."""
+    return f"{int(seconds * 1000):013d}"
 
 
 def _event(line: bytes) -> Event | None:

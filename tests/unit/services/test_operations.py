@@ -87,6 +87,21 @@ def test_one_at_a_time_for_each_experiment(begun: Operations) -> None:
         assert asyncio.run(begun.wait(each.id)).done
 
 
+def test_those_that_ended_long_ago_are_not_looked_at_again(begun: Operations, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = begun.start(request()).id
+    experiment = ExperimentId("demo", "star")
+    (begun.folder / name / "go").touch()
+    assert asyncio.run(begun.wait(name)).done
+    asked: list[int] = []
+    monkeypatch.setattr(operations.fcntl, "flock", lambda *words: asked.append(len(words)))
+    # One that was begun just now may only not have its lock yet.
+    assert begun.current(experiment) is begun.current(experiment) is None
+    assert len(asked) == 2
+    monkeypatch.setattr(operations, "SETTLED_S", -60.0)
+    assert begun.current(experiment) is begun.current(experiment) is None
+    assert len(asked) == 3
+
+
 def test_one_that_is_killed_was_interrupted(begun: Operations) -> None:
     name = begun.start(request()).id
     os.kill(pid_of(begun, name), signal.SIGKILL)
@@ -130,7 +145,11 @@ def test_an_experiment_is_created_and_its_faults_are_told(bed: Testbed) -> None:
     def made(eid: str, text: str) -> Outcome:
         settings = Settings(file="pair.ns", packing=3, members=("root",))
         asked = Request(kind=Kind.CREATE, pid="Demo", eid=eid, user="alice", settings=settings)
-        return asyncio.run(begun.wait(begun.start(asked, text.encode()).id))
+        name = begun.start(asked, text.encode()).id
+        child = begun._children[name]
+        outcome = asyncio.run(begun.wait(name))
+        child.wait(20)
+        return outcome
 
     assert made("pair", NS) == Outcome("done")
     assert bed.record(ExperimentId("Demo", "pair")).settings.file == "pair.ns"
@@ -146,5 +165,7 @@ def test_a_file_may_have_any_name(bed: Testbed, file: str) -> None:
     settings = Settings(file=file, packing=3, members=("root",))
     asked = Request(kind=Kind.CREATE, pid="Demo", eid="pair", user="alice", settings=settings)
     name = begun.start(asked, NS.encode()).id
+    child = begun._children[name]
     assert asyncio.run(begun.wait(name)) == Outcome("done")
+    child.wait(20)
     assert begun.get(name).request.settings == settings
