@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from benito.errors import HostError, NodeError
 from benito.images.errand import RESULT_SERIAL, Errand
@@ -19,6 +20,9 @@ from benito.machines.qemu import QEMU_UID, TRANSLATION_BUFFER_MIB
 
 _SHOWN = 6
 """Lines of the console in an error."""
+_KEPT = 4096
+"""Bytes of the console's end that are remembered: a hostile disk may write to it without end."""
+_LAST_WORDS_S = 5.0
 _KVM = Path("/dev/kvm")
 
 
@@ -30,40 +34,60 @@ def run_errand(errand: Errand, accelerator: Accelerator) -> None:
     for file in files:
         os.chown(file, QEMU_UID, QEMU_UID)
     try:
-        with tempfile.TemporaryFile() as console:
-            _run(errand, command(errand, accelerator), accelerator, console.fileno())
+        _run(errand, command(errand, accelerator), accelerator)
     finally:
         for file in files:
             os.chown(file, 0, 0)
 
 
-def _run(errand: Errand, argv: list[str], accelerator: Accelerator, console: int) -> None:
+class _Tail(threading.Thread):
+    """Reads what a process writes, however much that is, and remembers the end."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._kept = b""
+        self.start()
+
+    def run(self) -> None:
+        with self._stream:
+            while data := os.read(self._stream.fileno(), _KEPT):
+                self._kept = (self._kept + data)[-_KEPT:]
+
+    def lines(self) -> list[str]:
+        """Return the last lines of what it has written so far, harmless to a terminal."""
+        lines = self._kept.decode(errors="replace").splitlines()
+        harmless = ["".join(char for char in line if char.isprintable()).strip() for line in lines]
+        return [line for line in harmless if line][-_SHOWN:]
+
+
+def _run(errand: Errand, argv: list[str], accelerator: Accelerator) -> None:
     groups = ["--groups", str(_KVM.stat().st_gid)] if accelerator == "kvm" else ["--clear-groups"]
     rights = ["setpriv", "--pdeathsig", "KILL", f"--reuid={QEMU_UID}", f"--regid={QEMU_UID}", *groups, "--"]
     process = subprocess.Popen(
-        [*rights, *argv], stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.PIPE, start_new_session=True
+        [*rights, *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    console, said = _Tail(process.stdout), _Tail(process.stderr)
     try:
-        _, said = process.communicate(timeout=errand.deadline_s)
+        process.wait(timeout=errand.deadline_s)
     except subprocess.TimeoutExpired:
         raise NodeError(
             f"the disk's system didn't come to its end within {errand.deadline_s:g} s; its console ends: "
-            f"{' / '.join(_last_lines(console)) or 'it showed nothing'}",
+            f"{' / '.join(console.lines()) or 'it showed nothing'}",
             hint="is cloud-init in it, and a console on the first serial port?",
         ) from None
     finally:
         process.kill()
         process.wait()
     if process.returncode:
-        words = said.decode(errors="replace").strip().splitlines()
-        raise HostError(f"QEMU could not run the disk: {words[-1] if words else process.returncode}")
-
-
-def _last_lines(console: int) -> list[str]:
-    size = os.fstat(console).st_size
-    text = os.pread(console, 4096, max(0, size - 4096)).decode(errors="replace")
-    lines = ["".join(char for char in line if char.isprintable()).strip() for line in text.splitlines()]
-    return [line for line in lines if line][-_SHOWN:]
+        said.join(_LAST_WORDS_S)
+        raise HostError(f"QEMU could not run the disk: {(said.lines() or [str(process.returncode)])[-1]}")
 
 
 def command(errand: Errand, accelerator: Accelerator) -> list[str]:
