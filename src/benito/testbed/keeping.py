@@ -28,7 +28,9 @@ RETRY_S = 0.2
 STOPPING = 2 * (os.cpu_count() or 1)
 """Machines to have shut down at the same time: hundreds together would be too slow, and ended in the middle."""
 ABSENT_S = 20.0
-"""How long a keeper may be away (it is started again by its init) before a wait gives up."""
+"""How long a keeper may be away before a wait asks whether it comes back."""
+BUSY_S = 120.0
+"""How long it may be away while its init runs, which starts it again: as long as a very busy host takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +115,29 @@ def await_keeper(place: Place) -> None:
     """Wait until the keeper answers; Unreachable when it doesn't come up."""
 
     async def wait() -> None:
-        deadline = time.monotonic() + ABSENT_S
+        began = time.monotonic()
         while True:
             try:
                 async with Client(place.keeper_socket) as client:
                     await client.call("status")
                 return
             except Unreachable:
-                if time.monotonic() > deadline:
+                if _lost(place, time.monotonic() - began):
                     raise
                 await asyncio.sleep(RETRY_S / 4)
 
     asyncio.run(wait())
+
+
+def _lost(place: Place, away_s: float) -> bool:
+    """Whether a keeper that has been away so long is not worth waiting for."""
+    if away_s <= ABSENT_S:
+        return False
+    try:
+        return away_s > BUSY_S or not keeper_alive(place)
+    except NodeError:
+        # Its init is there, and too busy to answer.
+        return False
 
 
 def ask_keeper(
@@ -164,7 +177,7 @@ async def follow(place: Place) -> AsyncIterator[dict[str, Any]]:
                     yield event
             missing_since = time.monotonic()
         except Unreachable:
-            if time.monotonic() - missing_since > ABSENT_S:
+            if _lost(place, time.monotonic() - missing_since):
                 raise
             await asyncio.sleep(RETRY_S)
 

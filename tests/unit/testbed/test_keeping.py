@@ -91,3 +91,29 @@ def test_questions_may_be_asked_a_few_at_a_time(tmp_path: Path) -> None:
             assert isinstance(answers[2], NodeError)
 
     asyncio.run(asyncio.wait_for(serve(), 20))
+
+
+@pytest.mark.parametrize("init_runs", [True, False])
+def test_a_keeper_whose_init_runs_is_waited_for(monkeypatch: pytest.MonkeyPatch, place: Place, init_runs: bool) -> None:
+    asked = []
+
+    class Slow(keeping.Client):
+        async def __aenter__(self) -> keeping.Client:
+            asked.append(self)
+            if len(asked) < 5:
+                raise keeping.Unreachable("nobody answers")
+            return self
+
+        async def call(self, *_: Any, **__: Any) -> Any:
+            return {}
+
+    monkeypatch.setattr(keeping, "Client", Slow)
+    monkeypatch.setattr(keeping, "ABSENT_S", 0.0)
+    monkeypatch.setattr(keeping, "keeper_alive", lambda _: init_runs)
+    if init_runs:
+        keeping.await_keeper(place)
+        assert len(asked) == 5
+    else:
+        with pytest.raises(keeping.Unreachable):
+            keeping.await_keeper(place)
+        assert len(asked) == 1
