@@ -29,6 +29,8 @@ from benito.run import checked
 RUN = Path("/run/benito")
 """Where the host's previous settings are kept: as the settings themselves, it doesn't outlive a reboot."""
 TABLE = "benito"
+UPLINK_POOL = ipaddress.IPv4Network("100.126.0.0/16")
+"""The /30 between the host and each hub is of this (RFC 6598 space); other addresses its firewall never sees."""
 
 _UPLINK = re.compile(r"bn[0-9a-f]{10}")
 _FORWARDING = "net/ipv4/ip_forward"
@@ -142,14 +144,15 @@ def host_addresses() -> list[str]:
 def forward_obstacle() -> str | None:
     """Name what on this host drops forwarded packets and so cuts experiments off from the internet, if anything does.
 
-    An accept of ours can't override it: every chain at the hook has its say.
+    An accept of ours can't override it: every chain at the hook has its say. Where its owner has made a rule for
+    `UPLINK_POOL`, it is none.
     """
     with contextlib.suppress(BenitoError, ValueError):
         obstacle = obstacle_in(json.loads(checked(["nft", "-j", "list", "ruleset"]))["nftables"])
         if obstacle:
             return obstacle
     for program, rules in _iptables():
-        if re.search(r"^:FORWARD (DROP|REJECT)", rules, re.MULTILINE):
+        if re.search(r"^:FORWARD (DROP|REJECT)", rules, re.MULTILINE) and not _lets_us_through(rules):
             return f"iptables' chain FORWARD has the policy DROP ({program})"
     return None
 
@@ -170,6 +173,8 @@ def obstacle_in(items: list[dict[str, Any]]) -> str | None:
     for chain in chains:
         if chain.get("hook") != "forward" or chain["family"] not in ("ip", "inet") or chain["table"] == TABLE:
             continue
+        if _lets_us_through(json.dumps([r for r in rules if all(r[k] == chain[k] for k in ("family", "table"))])):
+            continue
         name = f"{chain['family']} {chain['table']} {chain['name']}"
         if chain.get("policy") == "drop":
             return f"the nftables chain {name} has the policy drop"
@@ -177,6 +182,11 @@ def obstacle_in(items: list[dict[str, Any]]) -> str | None:
         if own and _always_drops(own[-1]):
             return f"the nftables chain {name} ends with a rule that drops everything"
     return None
+
+
+def _lets_us_through(rules: str) -> bool:
+    """Whether rules, as any program prints them, speak of our network."""
+    return str(UPLINK_POOL.network_address).removesuffix("0.0") in rules
 
 
 _SAME_CHAIN = (("family", "family"), ("table", "table"), ("chain", "name"))

@@ -139,7 +139,7 @@ def _tun() -> Check:
 
 
 def _forwarding() -> Check:
-    from benito.network.host import forward_obstacle
+    from benito.network.host import UPLINK_POOL, forward_obstacle
 
     obstacle = forward_obstacle() if shutil.which("nft") else None
     if obstacle is None:
@@ -148,7 +148,8 @@ def _forwarding() -> Check:
         "way out",
         Grade.NOTE,
         obstacle,
-        "nodes reach each other and the host, but not the internet, until that firewall lets 100.126.0.0/16 through",
+        f"nodes have names and packages, but no other way out, until that firewall lets {UPLINK_POOL} through: "
+        "docs/software-in-nodes.md says how",
     )
 
 

@@ -65,7 +65,7 @@ def prepare(bed: Testbed, place: Place, record: ExperimentRecord, incarnation: i
         engine.decide(bed.home.cache, bed.config.container_runtime)
         run.require("catatonit")
     if settings.internet and (obstacle := forward_obstacle()):
-        progress.notice(f"{obstacle}: nodes may not reach the internet, only each other and this host")
+        progress.notice(f"{obstacle}: nodes get names and packages, but may not reach the internet (`benito doctor`)")
     kept = kept_images(place) if record.kept else {}
     images = have_images(bed, topology, place, record, kept, progress)
     given = node_sizes(bed, topology, settings, images)

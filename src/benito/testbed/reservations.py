@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from benito.errors import CapacityError, StateError
+from benito.network.host import UPLINK_POOL
 from benito.testbed import flock
 from benito.testbed.home import RUNTIME, Place
 
@@ -23,8 +24,6 @@ MIN_PREFIX = 24
 """The smallest control network, as a prefix length."""
 RESERVED_HOSTS = 4
 """Network, gateway, broadcast and one to spare in each control network."""
-UPLINK_POOL = IPv4Network("100.126.0.0/16")
-"""Where the /30 between the host and each experiment's hub comes from (RFC 6598 space)."""
 MAX_NUMBER = UPLINK_POOL.num_addresses // 4
 
 

@@ -35,7 +35,7 @@ class Host:
             f"{PREFIX}{self.lab.stem}-{number}",
             f"Test/exp{number}",
             ipaddress.IPv4Interface(f"10.10{number}.0.1/24"),
-            ipaddress.IPv4Network(f"10.99.0.{4 * number}/30"),
+            ipaddress.IPv4Network(f"100.126.0.{4 * number}/30"),
             internet,
         )
         with self.entered():
@@ -99,7 +99,7 @@ def test_the_host_reaches_a_node_whatever_its_routes(lab: Lab, machine: Host) ->
     with namespaces.entered(node), netlink() as ip:
         ip.route("del", dst="0.0.0.0/0", gateway="10.101.0.1")
         # As a node's own Benito may have it.
-        ip.addr("add", index=read_links(ip)["lo"].index, address="10.99.0.5", prefixlen=30)
+        ip.addr("add", index=read_links(ip)["lo"].index, address="100.126.0.5", prefixlen=30)
     assert reaches(lab, machine.name, "10.101.0.10")
 
 
@@ -120,7 +120,7 @@ def test_one_without_internet_gains_none_by_another(lab: Lab, machine: Host) -> 
 def test_experiments_cant_reach_each_other_nor_others_them(lab: Lab, machine: Host) -> None:
     first, second = (machine.node(machine.hub(n), 0) for n in (1, 2))
     assert not reaches(lab, first, "10.102.0.10")
-    assert not reaches(lab, second, "10.99.0.6")
+    assert not reaches(lab, second, "100.126.0.6")
     beyond = f"{lab.stem}-beyond"
     with namespaces.entered(beyond), netlink() as ip:
         ip.route("add", dst="10.101.0.0/24", gateway="192.0.2.1")
@@ -218,7 +218,7 @@ def test_the_hosts_routes_are_known(machine: Host) -> None:
     machine.hub(1)
     with machine.entered():
         known = {str(network) for network in host.host_routes()}
-    assert {"192.0.2.0/24", "10.101.0.0/24", "10.99.0.4/30", "127.0.0.0/8"} <= known
+    assert {"192.0.2.0/24", "10.101.0.0/24", "100.126.0.4/30", "127.0.0.0/8"} <= known
 
 
 def test_a_forward_policy_of_drop_is_named(lab: Lab, machine: Host) -> None:
@@ -230,6 +230,26 @@ def test_a_forward_policy_of_drop_is_named(lab: Lab, machine: Host) -> None:
     with machine.entered():
         assert "ip filter FORWARD" in str(host.forward_obstacle())
     assert json.loads(lab.run(machine.name, "nft", "-j", "list", "ruleset").stdout)
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+def test_a_firewall_that_forwards_nothing_is_named_until_it_lets_us_through(
+    lab: Lab, machine: Host, program: str
+) -> None:
+    if lab.run(machine.name, program, "-P", "FORWARD", "DROP").returncode != 0:
+        pytest.skip(f"{program} is not installed, or this kernel lacks its part of it")
+    node = machine.node(machine.hub(1), 0)
+    with machine.entered():
+        assert "DROP" in str(host.forward_obstacle()).upper()
+    assert reaches(lab, machine.name, "10.101.0.10")
+    assert not reaches(lab, node, "192.0.2.9")
+    pool = str(host.UPLINK_POOL)
+    back = ("-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED")
+    for words in (("-s", pool), ("-d", pool, *back)):
+        assert lab.run(machine.name, program, "-I", "FORWARD", *words, "-j", "ACCEPT").returncode == 0
+    with machine.entered():
+        assert host.forward_obstacle() is None
+    assert reaches(lab, node, "192.0.2.9")
 
 
 @dataclass
