@@ -116,7 +116,7 @@ async def _head(room: Room, request: Request, record: ExperimentRecord, asked: A
         "record": record,
         "url": url_of(record.id),
         "look": views.steering(record, working, trouble),
-        "counts": views.counts(rows, asked),
+        "counts": views.counts(rows, asked, record.state is State.ACTIVE),
         "lost": lost,
         "file_name": record.settings.file.rsplit("/", 1)[-1],
         "may_steer": room.doors.access.may(user_of(request.scope), Action.STEER, record.id.pid),

@@ -59,6 +59,8 @@ class Counts:
     total: int
     booted: int
     dead: int
+    unknown: int
+    """Of machines that should run."""
     failed: int
     commands: int
     pnodes: int
@@ -147,12 +149,13 @@ def _command(node: Node | None) -> str:
     return (node.start_command or "") if node else ""
 
 
-def counts(rows: Sequence[NodeRow], asked: Asked | None) -> Counts:
-    """Return the experiment in numbers."""
+def counts(rows: Sequence[NodeRow], asked: Asked | None, running: bool) -> Counts:
+    """Return the experiment in numbers; of one that runs, nodes whose state isn't known count."""
     return Counts(
         total=len(rows),
         booted=sum(row.status[0] == "booted" for row in rows),
         dead=sum(row.status[0] == "dead" for row in rows),
+        unknown=sum(row.status[0] is None for row in rows) if running else 0,
         failed=sum(row.status[0] not in (None, "dead") and bool(row.status[1]) for row in rows),
         commands=sum(bool(row.start_command) for row in rows),
         pnodes=len({row.pnode for row in rows if row.pnode}),

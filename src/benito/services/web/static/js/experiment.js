@@ -93,6 +93,8 @@ function tally() {
     shown.firstChild.textContent = `${count} `;
     if (name !== "booted") shown.parentElement.classList.toggle("bad", count > 0);
   }
+  const unknown = one("[data-unknown]");
+  if (unknown) unknown.textContent = counts.unknown ? `${counts.unknown} unknown` : "";
   return counts;
 }
 
@@ -145,7 +147,7 @@ async function renew() {
   if (!reply.ok || mine !== asked) return;
   const page = new DOMParser().parseFromString(text, "text/html");
   if (mineOfHead === askedHead) showHead(one('[data-fragment="head"]', page));
-  nodes.replace(one("[data-nodes] tbody", page));
+  nodes.replace(one("[data-nodes]", page));
   // What the stream has told meanwhile is newer than the page.
   nodes.learn(Object.fromEntries(latest), false);
   tally();

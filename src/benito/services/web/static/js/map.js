@@ -1,31 +1,36 @@
 // The map on a canvas: places come from the server, states from events; keyboard and mouse choose nodes and links.
 
 import cytoscape from "../vendor/cytoscape.esm.min.mjs";
+import { boxes, fitting, grown, shaped } from "./map-shape.js";
 import { label, style } from "./map-style.js";
 
 const STEP = 1.35;
-const PADDING = 36;
+/** Room for the buttons at the right. */
+const PADDING = 52;
+const NARROW = 640;
+const NARROW_PADDING = 22;
 const FOUND = 0.5;
 const LARGEST = 2.2;
-const APART = 6;
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The map in its element; `chosen(element | null)` is told what is chosen, `opened(name)` what is to be opened. */
 export class ExperimentMap {
-  constructor(container, drawn, { chosen, opened }) {
+  constructor(container, asLaidOut, { chosen, opened }) {
+    const drawn = shaped(asLaidOut, container.clientWidth, container.clientHeight);
     this.drawn = drawn;
     this.chosen = chosen;
     this.opened = opened;
     const many = !drawn.named;
     this.unpainted = {};
     this.painting = false;
-    const fitting = Math.min(container.clientWidth / drawn.width, container.clientHeight / drawn.height);
-    this.scale = drawn.named ? grown(drawn, fitting) : Math.max(1, FOUND / fitting);
+    const fits = fitting(drawn, container.clientWidth, container.clientHeight);
+    this.padding = container.clientWidth < NARROW ? NARROW_PADDING : PADDING;
+    this.scale = drawn.named ? grown(drawn, fits, LARGEST) : Math.max(1, FOUND / fits);
     this.cy = cytoscape({
       container,
       elements: elements(drawn, drawn.named ? this.scale : 1),
       style: style(drawn.named, this.scale),
-      layout: { name: "preset", fit: true, padding: PADDING },
+      layout: { name: "preset", fit: true, padding: this.padding },
       autoungrabify: true,
       boxSelectionEnabled: false,
       selectionType: "single",
@@ -115,7 +120,7 @@ export class ExperimentMap {
   }
 
   zoom(way) {
-    if (way === "fit") this.cy.fit(undefined, PADDING);
+    if (way === "fit") this.cy.fit(undefined, this.padding);
     else {
       const level = this.cy.zoom() * (way === "in" ? STEP : 1 / STEP);
       this.cy.zoom({ level, renderedPosition: { x: this.cy.width() / 2, y: this.cy.height() / 2 } });
@@ -156,23 +161,9 @@ export class ExperimentMap {
   }
 }
 
-/** How much larger than laid out things may be drawn to be read at the first sight, without touching each other. */
-function grown(drawn, fitting) {
-  const parts = [...drawn.nodes, ...drawn.lans];
-  let scale = Math.max(1, Math.min(LARGEST, 1 / fitting));
-  for (let a = 0; a < parts.length; a += 1) {
-    for (let b = a + 1; b < parts.length; b += 1) {
-      const across = (2 * (Math.abs(parts[a].x - parts[b].x) - APART)) / (parts[a].w + parts[b].w);
-      const down = (2 * (Math.abs(parts[a].y - parts[b].y) - APART)) / (parts[a].h + parts[b].h);
-      scale = Math.max(1, Math.min(scale, Math.max(across, down)));
-    }
-  }
-  return scale;
-}
-
 function elements(drawn, scale) {
   const at = (part) => ({ x: part.x, y: part.y });
-  const boxes = drawn.groups.map((box) => ({
+  const groups = boxes(drawn, scale).map((box) => ({
     group: "nodes", classes: "pnode", selectable: false, position: at(box),
     data: { id: `g:${box.name}`, label: box.name, w: box.w, h: box.h },
   }));
@@ -188,5 +179,5 @@ function elements(drawn, scale) {
     group: "edges", classes: edge.spoke ? "spoke" : "",
     data: { id: `e:${number}`, source: edge.a, target: edge.b, lan: edge.lan, ...(edge.label ? { label: edge.label } : {}), asked: edge.label },
   }));
-  return [...boxes, ...edges, ...nodes, ...lans];
+  return [...groups, ...edges, ...nodes, ...lans];
 }

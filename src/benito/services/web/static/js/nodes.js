@@ -20,7 +20,9 @@ export class NodeTable {
   }
 
   /** Take the rows of another table in the place of ours, with the states that it tells. */
-  replace(body) {
+  replace(table) {
+    const body = one("tbody", table);
+    this.table.toggleAttribute("data-running", table.hasAttribute("data-running"));
     this.body.replaceChildren(...body.children);
     this.index();
     this.sift();
@@ -29,6 +31,8 @@ export class NodeTable {
   index() {
     this.rows = new Map(all("tr[data-node]", this.body).map((row) => [row.dataset.node, row]));
     this.states = new Map();
+    // Of an experiment that is swapped out, nothing is known and nothing is amiss.
+    this.running = this.table.hasAttribute("data-running");
     for (const [name, row] of this.rows) {
       if (row.dataset.state) this.states.set(name, JSON.parse(row.dataset.state));
     }
@@ -93,6 +97,7 @@ export class NodeTable {
     return {
       booted: states.filter(([state]) => state === "booted").length,
       dead: states.filter(([state]) => state === "dead").length,
+      unknown: this.running ? states.filter(([state]) => state === null).length : 0,
       failed: states.filter(([state, code]) => state !== "dead" && code).length,
     };
   }

@@ -91,6 +91,7 @@ function tabs() {
       document.getElementById(other.getAttribute("aria-controls")).hidden = !on;
     }
     if (focus) tab.focus();
+    tab.scrollIntoView({ block: "nearest", inline: "nearest" });
     history.replaceState(null, "", `#${tab.id.slice(4)}`);
     document.dispatchEvent(new CustomEvent("tabchange", { detail: tab.id.slice(4) }));
   };
