@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from benito.errors import Fault, InputError, StateError
 from benito.images import store
-from benito.images.catalog import Catalog, Image, ImageInfo
+from benito.images.catalog import Catalog, Image
 from benito.plan import model
 from benito.testbed.home import Place
 from benito.testbed.progress import Progress
@@ -46,7 +46,9 @@ def have_images(
         if name not in named:
             named[name] = _have(bed, name, progress)
         chosen[node.name] = named[name]
-    images = {image: _exactly(bed.catalog, image, place) for image in dict.fromkeys(chosen.values())}
+    for image in dict.fromkeys(kept.values()):
+        _refuse_gone(bed.catalog, image, place)
+    images = {image: _exactly(bed.catalog, image) for image in dict.fromkeys(chosen.values())}
     _refuse_unfit(topology, chosen, images)
     _hold(bed.catalog, place, chosen.values())
     _have_trees(topology, chosen, images, progress)
@@ -56,13 +58,13 @@ def have_images(
 def node_sizes(
     bed: Testbed, topology: Topology, settings: Settings, images: Mapping[str, model.Image]
 ) -> dict[str, Size]:
-    """Return each node's memory, CPUs and disk; StateError for a disk that is smaller than the image's.
+    """Return each node's memory, CPUs and disk; InputError for a disk that is smaller than the image's.
 
     A disk size of 0 is the image's own.
     """
     usual = usual_size(bed).over(Size(disk_mib=0))
     found = sizes(topology, bed.config.sizes, told_size(settings))
-    facts = {image: _exactly_info(bed.catalog, image) for image in set(images.values())}
+    facts = {image: _exactly(bed.catalog, image).info for image in set(images.values())}
     faults = []
     for node in topology.nodes:
         info = facts[images[node.name]]
@@ -88,11 +90,11 @@ def usual_size(bed: Testbed) -> Size:
     return Size(bed.config.memory_mib, 1)
 
 
-def _exactly_info(catalog: Catalog, image: model.Image) -> ImageInfo:
+def _exactly(catalog: Catalog, image: model.Image) -> Image:
     found = catalog.exactly(image.name, image.digest)
     if found is None:
-        raise StateError(f"the image {image.name} has just been removed", hint="try again")
-    return found.info
+        raise StateError(f"the image {image.name} has just been removed or replaced", hint="try again")
+    return found
 
 
 def _have(bed: Testbed, name: str, progress: Progress) -> model.Image:
@@ -105,14 +107,12 @@ def _have(bed: Testbed, name: str, progress: Progress) -> model.Image:
     return model.Image(name, bed.catalog.get(name).info.digest)
 
 
-def _exactly(catalog: Catalog, image: model.Image, place: Place) -> Image:
-    found = catalog.exactly(image.name, image.digest)
-    if found is None:
+def _refuse_gone(catalog: Catalog, image: model.Image, place: Place) -> None:
+    if catalog.exactly(image.name, image.digest) is None:
         raise StateError(
             f"the image {image.name} that kept disks of {place.experiment} were made from is gone",
             hint=f"`benito swapout {place.experiment}` drops the kept disks",
         )
-    return found
 
 
 def _refuse_unfit(topology: Topology, chosen: Mapping[str, model.Image], images: Mapping[model.Image, Image]) -> None:
