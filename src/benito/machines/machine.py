@@ -175,11 +175,20 @@ class Qemu:
             os.chown(path, uid, uid, follow_symlinks=False)
         # A disk holds the node's keys: it is for root and its machine alone.
         self.paths.folder.chmod(0o700)
-        self.paths.disk.chmod(0o600)
+        _make_private(self.paths.disk)
 
 
 def _sockets(paths: qemu.Paths) -> Sequence[Path]:
     return (paths.monitor, paths.agent, paths.node, paths.console)
+
+
+def _make_private(disk: Path) -> None:
+    """Take a disk from all but its owner; what a machine's process may have put in its place is left alone."""
+    descriptor = os.open(disk, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
 
 
 def unreachable(files: Sequence[Path], uid: int) -> Path | None:

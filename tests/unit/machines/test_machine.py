@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benito.machines.machine import unreachable
+from benito.machines.machine import _make_private, unreachable
 
 
 @pytest.fixture
@@ -25,3 +25,12 @@ def test_a_closed_folder_above_an_image_is_named(home: Path) -> None:
     disk.parent.chmod(0o700)
     assert unreachable([disk], 64070) == disk.parent
     assert unreachable([disk], disk.parent.stat().st_uid) is None
+
+
+def test_a_link_in_a_disks_place_changes_nothing_of_the_hosts(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.touch(mode=0o755)
+    (tmp_path / "disk").symlink_to(program)
+    with pytest.raises(OSError, match="symbolic links"):
+        _make_private(tmp_path / "disk")
+    assert program.stat().st_mode & 0o777 == 0o755
