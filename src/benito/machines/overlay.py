@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 from pathlib import Path
 
@@ -11,6 +13,7 @@ _MAGIC = b"QFI\xfb"
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
 _BACKING_FORMAT = 0xE2792ACA
+_LONGEST_NAME = 1023
 _HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 """The version 3 header of qcow2 up to its length field (QEMU: docs/interop/qcow2.txt)."""
 
@@ -25,14 +28,23 @@ def virtual_size(disk: Path) -> int:
 
 
 def backing_file(disk: Path) -> str | None:
-    """Return the name of the disk that a qcow2 file is an overlay of, as written in it; None when it has none."""
-    with disk.open("rb") as file:
+    """Return the name of the disk that a qcow2 file is an overlay of, as written in it; None when it has none.
+
+    The file may be a machine's process's own: what is no plain file isn't waited for, and no link is followed
+    (OSError).
+    """
+    descriptor = os.open(disk, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
         head = file.read(32)
         if len(head) < 32 or head[:4] != _MAGIC:
             return None
         place, length = struct.unpack_from(">QI", head, 8)
+        if not place or length > _LONGEST_NAME:
+            return None
         file.seek(place)
-        return file.read(length).decode(errors="surrogateescape") if place else None
+        return file.read(length).decode(errors="surrogateescape")
 
 
 def create_overlay(path: Path, backing: Path, size_mib: int = 0) -> None:
@@ -54,7 +66,7 @@ def create_overlay(path: Path, backing: Path, size_mib: int = 0) -> None:
         *(tables, 3 * _CLUSTER, _CLUSTER, 1, 0, 0),
         *(0, 0, 0, 4, _HEADER.size),
     )
-    if name_at + len(name) > _CLUSTER or len(name) > 1023:
+    if name_at + len(name) > _CLUSTER or len(name) > _LONGEST_NAME:
         raise HostError(f"the path of {backing.name} is too long for a disk overlay", hint="use a shorter BENITO_HOME")
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as file:
