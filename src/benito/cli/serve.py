@@ -103,4 +103,4 @@ def _install(bed: Testbed) -> None:
             words += [option] if value is True else [option, str(value)]
     path = unit.install(bed.home, words)
     say(f"{path} is written; start it, now and at each boot, with:")
-    say("  systemctl daemon-reload && systemctl enable --now benito")
+    say(f"  systemctl daemon-reload && systemctl enable --now {path.stem}")

@@ -12,14 +12,15 @@ from pathlib import Path
 from benito.errors import HostError
 from benito.testbed.home import Home
 
-PATH = Path("/etc/systemd/system/benito.service")
+PATH = Path("/etc/systemd/system/benito-serve.service")
+"""Not `benito.service`: a node has one by that name, and a node may be somebody's host."""
 
 
 def text(home: Home, options: Sequence[str]) -> str:
     """Return the unit file for this installation, home and options."""
     benito = Path(sys.executable).with_name("benito")
     command = " ".join(_quoted(word).replace("$", "$$") for word in (str(benito), "serve", *options))
-    template = files("benito.services").joinpath("benito.service").read_text()
+    template = files("benito.services").joinpath(PATH.name).read_text()
     return template.replace("@HOME@", _quoted(f"BENITO_HOME={home.root}")).replace("@COMMAND@", command)
 
 

@@ -155,7 +155,7 @@ def test_a_restart_keeps_every_key(bed: Testbed) -> None:
 
 
 def test_the_unit_is_one_that_systemd_takes(bed: Testbed, tmp_path: Path) -> None:
-    path = unit.install(bed.home, ["--port", "8081", "--listen", "10.0.0.1"], tmp_path / "benito.service")
+    path = unit.install(bed.home, ["--port", "8081", "--listen", "10.0.0.1"], tmp_path / "benito-serve.service")
     text = path.read_text()
     assert f"Environment=BENITO_HOME={bed.home.root}\n" in text
     assert "/benito serve --port 8081 --listen 10.0.0.1\n" in text
@@ -163,17 +163,17 @@ def test_the_unit_is_one_that_systemd_takes(bed: Testbed, tmp_path: Path) -> Non
         done = subprocess.run(
             ["systemd-analyze", "verify", path], capture_output=True, text=True, timeout=60, check=False
         )
-        assert "benito.service:" not in done.stderr
+        assert "benito-serve.service:" not in done.stderr
 
 
 def test_the_unit_has_the_options_that_were_given(
     bed: Testbed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(unit, "PATH", tmp_path / "benito.service")
-    monkeypatch.setattr(unit.install, "__defaults__", (tmp_path / "benito.service",))
+    monkeypatch.setattr(unit, "PATH", tmp_path / "benito-serve.service")
+    monkeypatch.setattr(unit.install, "__defaults__", (tmp_path / "benito-serve.service",))
     words = ["--status-port", "4000", "--status-needs-token", "--name", "a.example", "--name", "b.example"]
     command.main(["--install-unit", *words], standalone_mode=False)
-    assert f"/benito serve {' '.join(words)}\n" in (tmp_path / "benito.service").read_text()
+    assert f"/benito serve {' '.join(words)}\n" in (tmp_path / "benito-serve.service").read_text()
 
 
 def test_systemd_hears_when_the_doors_are_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
