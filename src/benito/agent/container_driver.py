@@ -51,6 +51,7 @@ class Shared:
 
             def fill(target: Files) -> None:
                 guest.add_shared(target, plan.accounts, plan.hosts, plan.experiment, plan.inside)
+                guest.add_programs(target)
 
             # A name of its own: containers of a former plan, or a former agent's, may stand on another.
             self._made[digest] = SharedLayer.have(self._folder / f"{digest}-{token_hex(4)}", fill)

@@ -71,10 +71,11 @@ class Settlement:
         """The machine's ssh host keys."""
         return [self.host_key] if self.host_key else []
 
-    def archive(self, machine: model.Machine) -> bytes:
-        """The configuration that makes the machine the plan's node."""
-        plan = self.plan
-        return guest.configuration(machine, plan.accounts, plan.hosts, self.host_keys, plan.experiment, plan.inside)
+    def archive(self, machine: model.Machine, *, programs: bool = True) -> bytes:
+        """The configuration that makes the machine the plan's node; a clone has the programs already."""
+        plan, keys = self.plan, self.host_keys
+        words = (machine, plan.accounts, plan.hosts, keys, plan.experiment, plan.inside)
+        return guest.configuration(*words, programs=programs)
 
 
 @dataclass(frozen=True, slots=True)

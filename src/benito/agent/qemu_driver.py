@@ -38,8 +38,6 @@ PATIENCE_S = 240.0
 """How long a guest may take to its first answer before its machine is reset, once."""
 TURN_S = 60.0
 """How long a guest that boots may keep others from it: all at once would run out of patience all at once."""
-ANSWER_S = 60.0
-"""How long a clone may take to its first answer before it is started without its template."""
 END_S = 20.0
 """How long the end of a clone's process may take to be heard of."""
 SILENT_S = 60.0
@@ -132,8 +130,8 @@ class QemuDriver:
         """Make the clone the node; what it tells then is heard by `events`."""
         deadline = asyncio.get_running_loop().time() + self._options.boot_deadline_s
         try:
-            process = await self._qemu.wake(settlement.archive(self._machine), ANSWER_S)
-            said = await self._hear_told(process, deadline)
+            await self._qemu.wake(settlement.archive(self._machine, programs=False))
+            said = await self._hear_told(deadline)
         except NodeError as error:
             await self._give_up(error.message)
             raise
@@ -143,20 +141,14 @@ class QemuDriver:
         if isinstance(said, Failed):
             raise NodeError(f"{self._machine.node} could not be configured: {said.reason}")
 
-    async def _hear_told(self, process: int | None, deadline: float) -> Booted | Failed:
-        """Wait for the node's own word; when it is silent for long, look at what became of the process in it."""
-        while True:
-            done, _ = await asyncio.wait({self._told}, timeout=SILENT_S)
-            if done:
-                return self._told.result()
-            if process is not None and (ended := await self._qemu.agent.ended(process, "wake", ANSWER_S)):
-                if ended.code:
-                    said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-                    return Failed(said or f"exit status {ended.code}")
-                # It has done its part; the end of a process is told once.
-                process = None
+    async def _hear_told(self, deadline: float) -> Booted | Failed:
+        """Wait for the node's own word; when it is silent for long, see whether it sleeps still."""
+        while not (await asyncio.wait({self._told}, timeout=SILENT_S))[0]:
+            if await guest.asleep(self._qemu.agent):
+                raise NodeError(f"{self._machine.node} did not wake")
             if asyncio.get_running_loop().time() > deadline:
                 raise NodeError(f"{self._machine.node} was not up {self._options.boot_deadline_s:g} s after it woke")
+        return self._told.result()
 
     async def _give_up(self, reason: str) -> None:
         """End a clone that doesn't wake, so that it is started the other way."""

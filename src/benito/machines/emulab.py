@@ -61,6 +61,10 @@ def add_shared(target: Files, experiment: str, inside: Inside) -> None:
     for path, text in inside.files.items():
         if not path.startswith(BOOT):
             target.file(path, text)
+
+
+def add_programs(target: Files) -> None:
+    """Put what the nodes of all experiments have alike."""
     for path, link in LINKS.items():
         target.link(path, link)
     for path in FOLDERS:

@@ -12,6 +12,7 @@ import shlex
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from secrets import token_hex
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
@@ -31,8 +32,8 @@ FIRST_UID = 20001
 """User id of the first account that has none of its own; the others follow."""
 
 _ACCOUNT_NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}", re.IGNORECASE)
-_WAKE = "/run/benito-wake"
-"""What a clone has to run first; a machine that has booted by itself hasn't got it."""
+_ASLEEP = "/run/benito-asleep"
+"""What a clone has until it is itself; a machine that has booted by itself never has it."""
 _BRING_IN = (
     f"umask 022; [ -d {HOME} ] || mkdir -p {HOME}; cat > {HOME}/configuration.tar && "
     f'tar -xpf {HOME}/configuration.tar -C / && exec /bin/sh {HOME}/apply first "$1" "$2"'
@@ -77,10 +78,13 @@ def configuration(
     host_keys: Sequence[HostKey],
     experiment: str,
     inside: Inside = NOTHING,
+    *,
+    programs: bool = True,
 ) -> bytes:
     """Return the archive that makes a fresh machine the node of the plan; the same bytes for the same arguments.
 
-    It holds the private host keys: keep it as secret as those. InputError when an account's name can't be one.
+    It holds the private host keys: keep it as secret as those. A clone has the `programs` already. InputError when an
+    account's name can't be one.
     """
     bad = [account.name for account in accounts if not _ACCOUNT_NAME.fullmatch(account.name)]
     if bad:
@@ -90,6 +94,8 @@ def configuration(
     archive.folder("run/benito")
     add_own(archive, machine, accounts, host_keys, experiment, inside)
     add_shared(archive, accounts, hosts, experiment, inside)
+    if programs:
+        add_programs(archive)
     return archive.close()
 
 
@@ -116,6 +122,8 @@ def add_own(
         target.file(f"{path}.pub", _ending(key.public))
     # The start command may hold what is nobody else's business.
     target.file("var/lib/benito/facts", facts(machine, people, experiment, inside), mode=0o600)
+    if shares := [f"{'ro' if share.read_only else 'rw'} {share.target}" for share in inside.shares if share.served]:
+        target.file("var/lib/benito/shares", "\n".join([f"{gateway} {machine.control.address}", *shares, ""]))
     emulab.add_own(target, machine, experiment, inside, creator)
 
 
@@ -125,12 +133,21 @@ def add_shared(
     """Put what all nodes of an experiment have alike."""
     target.file("etc/hosts", _ending(hosts) if hosts else "127.0.0.1 localhost\n")
     _add_accounts(target, accounts, _people(accounts))
+    emulab.add_shared(target, experiment, inside)
+
+
+def add_programs(target: Files) -> None:
+    """Put what every node of every experiment has alike."""
     target.folder("var/lib/benito")
-    for script in ("apply", "start"):
-        target.file(f"var/lib/benito/{script}", files("benito.machines").joinpath(f"inside/{script}").read_text())
+    for program in ("apply", "start", "automount"):
+        target.file(f"var/lib/benito/{program}", _program(program))
     target.folder("var/benito/log")
     target.link("var/containers/log", "../benito/log")
-    emulab.add_shared(target, experiment, inside)
+    emulab.add_programs(target)
+
+
+def _program(name: str) -> str:
+    return files("benito.machines").joinpath(f"inside/{name}").read_text()
 
 
 def _people(accounts: Sequence[Account]) -> list[Account]:
@@ -155,11 +172,6 @@ def facts(machine: Machine, people: Sequence[Account], experiment: str, inside: 
         "start_command": machine.start_command or "",
         "startup": machine.startup or "",
         "larger_disk": "1" if machine.disk_mib else "",
-        "gateway": machine.control.gateway,
-        "control_address": machine.control.address,
-        "shares": "".join(
-            f"{'ro' if share.read_only else 'rw'} {share.target}\n" for share in inside.shares if share.served
-        ),
         "control_mac": machine.control.mac.lower(),
         "serves_barriers": "1" if machine.node == inside.sync_server else "",
         "software": machine.software.bundle if machine.software else "",
@@ -208,23 +220,20 @@ async def configure(agent: GuestAgent, node: str, archive: bytes, timeout: float
     _check(await agent.exec(argv, input=archive, timeout=timeout), node)
 
 
-async def wake(
-    agent: GuestAgent, channel: NodeChannel, archive: bytes, uuid: UUID, *, more: bool = False, timeout: float = 30
-) -> int:
-    """Have a clone, which sleeps still, become a machine of its own with this configuration; returns the process's id.
+async def wake(channel: NodeChannel, archive: bytes, uuid: UUID, *, more: bool = False) -> None:
+    """Have a clone, which sleeps still, become a machine of its own with this configuration.
 
-    The node tells by itself when it is up, or what failed: asking the agent would only keep the guest busy. The archive
-    goes through the node's port, where it costs the guest nothing. `more`: whether the machine has a disk that its
-    template hadn't.
+    All goes through the node's port, where a process of the template's waits: the guest agent would cost the guest more
+    than the work itself. The node tells by itself when it is up, or what failed. `more`: whether the machine has a disk
+    that its template hadn't.
     """
-    await channel.put(archive)
-    fresh = [token_hex(64), f"{time.time():.3f}", str(uuid4()), str(uuid)]
-    return await agent.begin(["perl", _WAKE, *fresh, str(len(archive)), str(int(more))], timeout=timeout)
+    words = [token_hex(64), f"{time.time():.3f}", str(uuid4()), str(uuid), str(len(archive)), str(int(more))]
+    await channel.put(f"{' '.join(words)}\n".encode() + archive)
 
 
 async def asleep(agent: GuestAgent) -> bool:
     """Whether a machine is a clone that hasn't become itself yet."""
-    return (await agent.exec(["test", "-e", _WAKE])).code == 0
+    return (await agent.exec(["test", "-e", _ASLEEP])).code == 0
 
 
 def _check(done: ExecResult, node: str) -> None:
@@ -235,11 +244,24 @@ def _check(done: ExecResult, node: str) -> None:
 
 async def prepare_template(agent: GuestAgent, timeout: float) -> None:
     """Make the booted guest ready to be a template; UnfitError, with the reason, when its image can't be one."""
-    script, wake = (files("benito.machines").joinpath(f"inside/{name}").read_text() for name in ("sleep", "wake"))
-    done = await agent.exec(["/bin/sh", "-c", script], input=wake.encode(), timeout=timeout)
+    done = await agent.exec(["/bin/sh", "-c", _program("sleep")], input=_for_templates(), timeout=timeout)
     if done.code != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise UnfitError(said[-1] if said else f"its preparation ended with exit status {done.code}")
+
+
+def _for_templates() -> bytes:
+    """Return the archive of what each clone finds: all that waits in the template, and the nodes' programs."""
+    archive = Archive()
+    for program in ("clone", "wake"):
+        archive.file(f"run/benito-{program}", _program(program))
+    add_programs(archive)
+    return archive.close()
+
+
+def template_digest() -> str:
+    """Return what tells templates apart that were made by different versions of the programs in them."""
+    return sha256(_program("sleep").encode() + _for_templates()).hexdigest()
 
 
 async def read_state(agent: GuestAgent) -> BootState:

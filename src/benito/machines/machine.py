@@ -96,13 +96,9 @@ class Qemu:
         await self.monitor.connect(timeout)
         await self.channel.connect(timeout)
 
-    async def wake(self, archive: bytes, timeout: float = 30) -> int:
-        """Have a clone that has just been started become the node of this configuration; the node tells when it is.
-
-        Returns the id of the process in the guest that does it.
-        """
-        more = self.machine.software is not None
-        return await guest.wake(self.agent, self.channel, archive, self.uuid, more=more, timeout=timeout)
+    async def wake(self, archive: bytes) -> None:
+        """Have a clone that has just been started become the node of this configuration; the node tells when it is."""
+        await guest.wake(self.channel, archive, self.uuid, more=self.machine.software is not None)
 
     async def configure(self, archive: bytes, timeout: float = 300) -> None:
         """Wait for the guest agent's first answer, bring the configuration in and apply it."""

@@ -13,21 +13,19 @@ import shutil
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
 from benito.errors import HostError
 from benito.images.catalog import Image
-from benito.machines import qemu
+from benito.machines import guest, qemu
 from benito.machines.accelerator import QEMU, Accelerator, qemu_version
 
 MEMORY, STATE, DISK, RECORD, USED = "memory", "state", "disk.qcow2", "template.json", "used"
 FORMAT = 1
 """Counts changes in how templates are made and clones woken that the digest doesn't see by itself."""
 DIGITS = 20
-_INSIDE = ("inside/sleep", "inside/wake")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +122,7 @@ def digest(body: qemu.Body, image: Image) -> str:
         qemu.template_command(body, placeless, qemu.Paths(nowhere, nowhere), nowhere),
         *emulator(),
         processor() if body.accelerator == "kvm" else "",
-        *(files("benito.machines").joinpath(name).read_text() for name in _INSIDE),
+        guest.template_digest(),
     )
     return sha256(json.dumps(parts).encode()).hexdigest()[:DIGITS]
 

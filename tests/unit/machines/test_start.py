@@ -105,12 +105,13 @@ def test_logs_can_be_read_by_all(run: Run, tmp_path: Path) -> None:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of programs that come before the host's; `mount` writes down what it is told."""
+    """Programs of a system that can't mount at the first use; `mount` writes down what it is told."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     program(folder / "mount", f'echo "$@" >> {tmp_path}/mounted')
     program(folder / "modprobe", "exit 0")
+    program(folder / "perl", "exit 1")
     return folder
 
 
@@ -126,6 +127,11 @@ def test_shared_folders_are_mounted_before_the_command_runs(tmp_path: Path, prog
     ]
     assert "addr=10.0.0.1,clientaddr=10.0.0.2" in told
     assert (tmp_path / "one").is_dir()
+
+
+def test_a_system_that_mounts_at_the_first_use_mounts_nothing_before(tmp_path: Path, programs: Path) -> None:
+    program(programs / "perl", f'echo "$@" > {tmp_path}/mounted')
+    assert start_sharing(tmp_path, "one") == f"{tmp_path}/automount\n"
 
 
 def test_a_system_without_nfs_waits_for_nothing_and_says_it(tmp_path: Path, programs: Path) -> None:
@@ -146,13 +152,10 @@ def test_a_server_that_is_not_there_yet_is_tried_again(tmp_path: Path, programs:
 
 def start_sharing(tmp_path: Path, *folders: str) -> str:
     """Run the script with these shared folders and return what the start command saw mounted."""
-    facts = {
-        "user": "root",
-        "start_command": f"cat {tmp_path}/mounted",
-        "shares": "".join(f"rw {tmp_path}/{folder}\n" for folder in folders),
-        "gateway": "10.0.0.1",
-        "control_address": "10.0.0.2",
-    }
+    facts = {"user": "root", "start_command": f"cat {tmp_path}/mounted"}
+    (tmp_path / "shares").write_text(
+        "\n".join(["10.0.0.1 10.0.0.2", *(f"rw {tmp_path}/{name}" for name in folders), ""])
+    )
     words = "".join(f"{name}={shlex.quote(value)}\n" for name, value in facts.items())
     (tmp_path / "facts").write_text(f"{words}set_environment() {{ :; }}\n")
     own = {
