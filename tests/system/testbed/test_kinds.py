@@ -1,4 +1,4 @@
-"""Machines, containers and a physical node in one experiment, on links and a LAN across pnodes."""
+"""Machines, containers and a physical node, placed by hand: a mixed experiment, its links and LAN across pnodes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import Bed, changes, eventually, snapshot, write
+from .conftest import LONG_S, Bed, changes, eventually, snapshot, write
 
 pytestmark = pytest.mark.system
 
@@ -23,12 +24,18 @@ set vm-1 [$ns node]
 set box-0 [$ns node]
 set box-1 [$ns node]
 set iron [$ns node]
+foreach {node partition} [list ${vm-0} 3 ${box-0} 3 ${vm-1} 7 ${box-1} 7] {
+    tb-add-node-attribute $node containers:partition $partition
+}
 foreach box [list ${box-0} ${box-1}] { tb-add-node-attribute $box containers:node_type openvz }
 tb-add-node-attribute $iron containers:node_type embedded_pnode
 set lan [$ns make-lan "${vm-0} ${vm-1} ${box-0} ${box-1} $iron" 100Mb 5ms]
 set near [$ns duplex-link ${box-0} ${box-1} 10Mb 20ms DropTail]
+set beside [$ns duplex-link ${vm-0} ${box-0} 10Mb 15ms DropTail]
+set across [$ns duplex-link ${vm-0} ${vm-1} 10Mb 30ms DropTail]
 set far [$ns duplex-link ${box-1} $iron 10Mb 20ms DropTail]
 tb-set-node-startcmd ${vm-0} "exit 3"
+tb-set-node-startcmd ${vm-1} "test -e /nowhere"
 tb-set-node-startcmd ${box-0} "echo out; echo err >&2; exit 4"
 tb-set-node-startcmd $iron "hostname; exit 5"
 """
@@ -37,8 +44,11 @@ tb-set-node-startcmd $iron "hostname; exit 5"
 @pytest.fixture(scope="module")
 def mix(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     before = snapshot()
-    file = write(tmp_path_factory.mktemp("files"), "mix.ns", TEXT)
-    bed.ok("up", file, "-p", "TestKinds", "-e", "mix", "--packing", "2", "--no-linktest")
+    folder = tmp_path_factory.mktemp("files")
+    bed.ok("convert", write(folder, "mix.ns", TEXT), "-o", folder / "mix.xml")
+    argv = [Path(sys.executable).with_name("mixed_experiment.py"), "TestKinds", "mix", folder / "mix.xml", "--swapin"]
+    done = subprocess.run(argv, env=bed.env, capture_output=True, text=True, timeout=LONG_S, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{bed.logs()}"
     yield bed
     bed.ok("terminate", NAME)
     assert changes(before) == {}
@@ -91,8 +101,9 @@ def test_every_kind_boots_and_runs_its_start_command(mix: Bed) -> None:
         "box-1": "container",
         "iron": "physical",
     }
-    assert listed["iron"]["pnode"] not in {listed[node]["pnode"] for node in NODES if node != "iron"}
-    wanted = {"vm-0": 3, "vm-1": None, "box-0": 4, "box-1": None, "iron": 5}
+    pnodes = ["pnode-0000", "pnode-0001", "pnode-0000", "pnode-0001", "pnode-0002"]
+    assert [listed[node]["pnode"] for node in NODES] == pnodes
+    wanted = {"vm-0": 3, "vm-1": 1, "box-0": 4, "box-1": None, "iron": 5}
     eventually(lambda: mix.nodes(NAME) == {node: ("booted", code) for node, code in wanted.items()}, 20, "exit codes")
     said = inside(
         mix, "box-0", "cd /var/benito/log; cat start_command.out start_command.err; tail -1 start_command.log"
@@ -109,15 +120,20 @@ def test_every_pair_pings_by_name_and_nothing_comes_early(mix: Bed) -> None:
             assert block.startswith(f"{target}-lan ")
             least = float(block.rpartition("= ")[2].split("/")[0])
             assert least >= (0 if name == target else 10), f"{name} -> {target}: {least} ms"
-    for node, target in (("box-0", "box-1-near"), ("iron", "box-1-far")):
+    for node, target, asked in (
+        ("box-0", "box-1-near", 40),
+        ("iron", "box-1-far", 40),
+        ("box-0", "vm-0-beside", 30),
+        ("vm-1", "vm-0-across", 60),
+    ):
         least = float(inside(mix, node, f"ping -q -c 2 -i 0.2 {target}").stdout.rpartition("= ")[2].split("/")[0])
-        assert 40 <= least < 60
+        assert asked <= least < asked + 20, f"{node} -> {target}: {least} ms"
 
 
 def test_containers_are_nodes_and_have_no_hand_on_the_host(mix: Bed) -> None:
-    for node in ("box-0", "iron"):
+    for node, cards in (("box-0", "5"), ("iron", "4")):
         done = inside(mix, node, "hostname; id -u; ls /sys/class/net | wc -l; sudo -n id -u; cat /proc/1/comm")
-        assert done.stdout.split() == [node, "0", "4", "0", "reaper"]
+        assert done.stdout.split() == [node, "0", cards, "0", "reaper"]
         own = "sysctl -qw net.ipv4.ip_forward=1; ip route add 203.0.113.0/24 dev eth1 && timeout 5 tcpdump -c1 -ieth1"
         assert inside(mix, node, f"{own} & ping -c 2 vm-0; wait %1").returncode == 0
         for forbidden in (
