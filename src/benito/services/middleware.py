@@ -181,7 +181,7 @@ class TokenGate:
         if _from_elsewhere(scope):
             await answer(send, HTTPStatus.OK, refusal.again(_address(scope)))
             return
-        text = "This page needs a token. Open the address that `benito serve` prints, or `benito user token NAME`."
+        text = "Open the address that “benito serve” printed, or paste the token that your administrator gave you."
         await refuse(scope, receive, send, HTTPStatus.UNAUTHORIZED, text)
 
 

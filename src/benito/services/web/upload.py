@@ -65,7 +65,9 @@ async def new(request: Request) -> Response:
     """The empty form."""
     room = room_of(request)
     if not may_create(room, request):
-        raise HTTPException(403, "You may not make experiments")
+        raise HTTPException(
+            403, "You may look at experiments, not make them. An owner of your project can make you a member."
+        )
     values = dict(DEFAULTS)
     projects = _projects(room, user_of(request.scope))
     values["pid"] = projects[0][0] if projects else user_of(request.scope).name

@@ -24,8 +24,10 @@ let askedHead = 0;
 /** What the stream has told of each node. */
 const latest = new Map();
 
+/** What is swapped out, or not started yet, isn't unknown. */
 function moods(states) {
-  return Object.fromEntries(Object.entries(states).map(([name, state]) => [name, mood(state)]));
+  const one = (state) => (nodes.running || state[0] ? mood(state) : "");
+  return Object.fromEntries(Object.entries(states).map(([name, state]) => [name, one(state)]));
 }
 
 async function drawMap() {
