@@ -71,6 +71,7 @@ class FakeKeeper:
         self.nodes = nodes
         self.statuses: dict[str, tuple[str | None, int | None]] = {node.node: ("booted", None) for node in nodes}
         self.counted = 0
+        self.lost: set[str] = set()
         self.output = "hello\n"
         self.controls: list[tuple[str, str]] = []
         self.server = Server(
@@ -91,7 +92,15 @@ class FakeKeeper:
         return dict(self.statuses)
 
     async def pnodes(self) -> dict[str, str]:
-        return {node.pnode: "up" for node in self.nodes}
+        return {node.pnode: "lost" if node.pnode in self.lost else "up" for node in self.nodes}
+
+    def lose(self, pnode: str) -> int:
+        """Have a pnode be out of reach; returns how many nodes it has."""
+        names = [node.node for node in self.nodes if node.pnode == pnode]
+        self.lost.add(pnode)
+        self.statuses.update(dict.fromkeys(names, (None, None)))
+        self.server.publish({"time": round(time.time(), 3), "pnode": pnode, "event": "lost", "nodes": names})
+        return len(names)
 
     async def run(self, node: str, argv: list[str], deadline_s: float = 30.0) -> dict[str, Any]:
         if argv[0] == "ping":

@@ -102,6 +102,19 @@ def test_states_and_events_come_without_a_reload(sim: Simulation, visit: Visit) 
     assert page.evaluate("window.notReloaded")
 
 
+def test_a_pnode_that_cannot_be_reached_is_named_and_its_nodes_counted(sim: Simulation, visit: Visit) -> None:
+    url, keeper = active(sim, "Demo/unreached")
+    page = visit(url)
+    expect(page.locator('[data-stat="booted"]')).to_have_text("5 of 5")
+    sim.call(lambda: keeper.tell("n-2", "dead", -9))
+    expect(page.get_by_role("button", name="Bring back what is down")).to_be_visible()
+    lost = sim.call(lambda: keeper.lose("pnode-0000"))
+    expect(page.locator(".notice.busy")).to_contain_text("Can't be reached: pnode-0000")
+    expect(page.locator('[data-stat="dead"]')).to_have_text(f"1 {lost} unknown")
+    page.get_by_role("tab", name="Nodes").click()
+    expect(page.locator('tr[data-node="center"] [data-boot]')).to_have_text("unknown")
+
+
 def test_a_swap_in_is_watched_to_its_end_and_a_swap_out_after_it(sim: Simulation, visit: Visit) -> None:
     sim.create("Demo/swapped", STAR)
     page = visit("/experiments/Demo/swapped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from benito.services.web.asked import Asked
 from benito.services.web.room import Room, url_of
 from benito.services.web.stream import ExperimentStream, list_messages, sent
 from benito.testbed.people import Action
-from benito.testbed.store import ExperimentRecord, NodeRecord, State
+from benito.testbed.store import ExperimentRecord, State
 
 FILE_LINES = 5000
 
@@ -45,12 +46,12 @@ async def experiment_rows(request: Request) -> Response:
 def _list(room: Room, request: Request) -> dict[str, Any]:
     user = user_of(request.scope)
     records = room.doors.access.records(user)
-    items = [views.item(record, _nodes(room, record)) for record in records]
+    items = [views.item(record, _boots(room, record)) for record in records]
     return {"items": items, "may_create": may_create(room, request)}
 
 
-def _nodes(room: Room, record: ExperimentRecord) -> list[NodeRecord]:
-    return [] if record.state is State.SWAPPED else room.doors.bed.store.nodes(record.id)
+def _boots(room: Room, record: ExperimentRecord) -> Counter[str | None]:
+    return Counter() if record.state is State.SWAPPED else room.pulse.boots(record.id)
 
 
 def may_create(room: Room, request: Request) -> bool:

@@ -216,6 +216,4 @@ async def list_messages(room: Room, asker: Callable[[], User | None]) -> AsyncIt
 
 
 def _tally(room: Room, record: ExperimentRecord) -> object:
-    if record.state not in LIVE:
-        return None
-    return [(node.boot, node.code) for node in room.doors.bed.store.nodes(record.id)]
+    return dict(room.pulse.boots(record.id)) if record.state in LIVE else None

@@ -77,9 +77,8 @@ class Steering:
     working: bool
 
 
-def item(record: ExperimentRecord, nodes: Sequence[NodeRecord]) -> Item:
-    """Return an experiment for the list; its nodes as the keeper has stored them."""
-    boots = Counter(node.boot for node in nodes)
+def item(record: ExperimentRecord, boots: Counter[str | None]) -> Item:
+    """Return an experiment for the list; `boots`: how many nodes are in which state, as the keeper has stored it."""
     return Item(
         id=str(record.id),
         url=url_of(record.id),
@@ -87,7 +86,7 @@ def item(record: ExperimentRecord, nodes: Sequence[NodeRecord]) -> Item:
         reason=record.reason,
         file=Path(record.settings.file).name,
         changed=record.changed,
-        total=len(nodes),
+        total=boots.total(),
         booted=boots["booted"],
         dead=boots["dead"],
         lost=boots[None] if record.state is State.ACTIVE else 0,

@@ -18,7 +18,7 @@ const links = new LinkTable(root);
 const work = new Work(root);
 let map = null;
 let selected = null;
-let troubled = false;
+let troubled = "";
 let asked = 0;
 let askedHead = 0;
 /** What the stream has told of each node. */
@@ -79,10 +79,10 @@ function states(changed, flash) {
   map?.paint(moods(changed));
   const counts = tally();
   if (selected?.data("name") in changed) choose(selected);
-  // What may be done depends on whether anything is down.
-  const down = counts.booted < nodes.rows.size;
-  if (flash && down !== troubled) renewHead();
-  troubled = down;
+  // What may be done depends on whether anything is down; which pnodes can't be reached, on what is unknown.
+  const trouble = counts.booted < nodes.rows.size ? `${counts.unknown} unknown` : "";
+  if (flash && trouble !== troubled) renewHead();
+  troubled = trouble;
   performance.measure("states", { start: began });
 }
 
