@@ -19,7 +19,7 @@ from benito.network.hub import Hub
 from benito.substrate.base import Pnode, PnodeRequest
 
 SERVICES = ("wires", "agent")
-START_S = 30.0
+START_S = 120.0
 AGENT_MEMORY_MIB = 256
 """What init, agent and wire engine of a pnode may use beside the machines."""
 PYTHON = (sys.executable, "-I", "-m")
