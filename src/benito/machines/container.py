@@ -39,6 +39,7 @@ FLEETING = {"var/emulab/boot": "boot", "var/benito/interfaces": "interfaces"}
 _RUN_FOLDERS = ("", "benito", "benito/boot", "lock", "sshd")
 _LOG_FOLDER = guest.LOGS.lstrip("/")
 _EXEC_OUTPUT = 16 << 20
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,25 +206,31 @@ class Container:
             return guest.parse_state(tree.read("benito/state"))
 
     async def run(self, argv: Sequence[str], timeout: float) -> ExecResult:
-        """Run a program inside to its end; NodeError at the deadline."""
-        process = await asyncio.create_subprocess_exec(
-            *self.engine.enter(self.name, argv),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_EXEC_OUTPUT,
-        )
-        try:
-            async with asyncio.timeout(timeout):
-                out, err = await process.communicate()
-        except TimeoutError:
-            raise NodeError(f"{argv[0]} on {self.node} didn't end within {timeout:g} s") from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        return ExecResult(process.returncode or 0, out, err)
+        """Run a program inside to its end; NodeError at the deadline, or when it writes more than 16 MiB."""
+        said = f"{argv[0]} on {self.node}"
+        async with _outlet() as (out, out_end), _outlet() as (err, err_end):
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self.engine.enter(self.name, argv),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=out_end,
+                    stderr=err_end,
+                )
+            finally:
+                os.close(out_end)
+                os.close(err_end)
+            try:
+                async with asyncio.timeout(timeout):
+                    outputs = await asyncio.gather(_read(out, said), _read(err, said))
+                    await process.wait()
+            except TimeoutError:
+                raise NodeError(f"{said} didn't end within {timeout:g} s") from None
+            finally:
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
+                    await process.wait()
+        return ExecResult(process.returncode or 0, *outputs)
 
     def forget(self) -> None:
         """Remove all that was the container's own; it must have ended."""
@@ -290,6 +297,33 @@ class Container:
         yield oci.Bind(self.paths.run, "/run")
         if self.paths.software is not None:
             yield oci.Bind(self.paths.software, f"{guest.HOME}/software.tar", read_only=True)
+
+
+@contextlib.asynccontextmanager
+async def _outlet() -> AsyncIterator[tuple[StreamReader, int]]:
+    """A pipe: what reads it, and its end for a program, to be closed by the caller.
+
+    Not the program's own, as asyncio has them: its end would be waited for as long as anything holds those.
+    """
+    ours, theirs = os.pipe()
+    reader = StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", buffering=0)
+    )
+    try:
+        yield reader, theirs
+    finally:
+        transport.close()
+
+
+async def _read(stream: StreamReader, what: str) -> bytes:
+    """Return all that a program writes; its file in the node may be anything."""
+    data = bytearray()
+    while chunk := await stream.read(_CHUNK):
+        data += chunk
+        if len(data) > _EXEC_OUTPUT:
+            raise NodeError(f"{what} wrote more than {_EXEC_OUTPUT >> 20} MiB", hint="write to a file and read that")
+    return bytes(data)
 
 
 async def _finish(argv: Sequence[str]) -> None:

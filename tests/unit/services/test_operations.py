@@ -26,7 +26,8 @@ def say(**event):
     os.write(progress, json.dumps(event).encode() + b"\\n")
 (folder / "pid").write_text(str(os.getpid()))
 say(time=1, step="working")
-while not (folder / "go").exists():
+deadline = time.time() + 60
+while not (folder / "go").exists() and time.time() < deadline:
     time.sleep(0.01)
 say(time=2, node="a", phase="booted")
 say(time=3, outcome="done")

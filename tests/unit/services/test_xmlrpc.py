@@ -377,7 +377,8 @@ folder = Path(home, "serve/operations", operation)
 def say(**event):
     os.write(progress, json.dumps({"time": time.time(), **event}).encode() + b"\\n")
 say(step="working")
-while not (folder / "go").exists():
+deadline = time.time() + 60
+while not (folder / "go").exists() and time.time() < deadline:
     time.sleep(0.01)
 say(**json.loads((folder / "go").read_text()))
 """
