@@ -36,8 +36,10 @@ STOP_S = 30.0
 """How long a guest may take to power off before its process is ended."""
 PATIENCE_S = 240.0
 """How long a guest may take to its first answer before its machine is reset, once."""
-TURN_S = 60.0
-"""How long a guest that boots may keep others from it: all at once would run out of patience all at once."""
+TURN_S = 150.0
+"""How long a guest that boots may keep others from it: all at once would run out of patience all at once. Large systems
+need a minute and more of a processor to their first answer under emulation; one that takes longer waits for something.
+"""
 END_S = 20.0
 """How long the end of a clone's process may take to be heard of."""
 SILENT_S = 60.0
