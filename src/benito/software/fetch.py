@@ -48,6 +48,8 @@ def is_url(location: str) -> bool:
 def fetch(url: str, cache: Path, tell: Tell) -> Path:
     """Return the file that the address gives, from the cache when it is unchanged; InputError with the reason else."""
     cache.mkdir(parents=True, exist_ok=True)
+    # Addresses may hold what opens them, and what they give is for the nodes of those who asked.
+    cache.chmod(0o700)
     note_file = cache / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
     note = _note(note_file, url, cache)
     headers = {"User-Agent": "benito"}

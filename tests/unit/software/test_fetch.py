@@ -70,6 +70,12 @@ def test_an_unchanged_file_is_sent_once(site: Site, tmp_path: Path) -> None:
     assert [code for _, code in site.asked] == [200, 304, 200]
 
 
+def test_addresses_and_what_they_gave_are_roots_alone(site: Site, tmp_path: Path) -> None:
+    site.files["/tool.tar?key=secret"] = b"tool"
+    fetch(f"{site.url}/tool.tar?key=secret", tmp_path / "cache", lambda _: None)
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+
+
 def test_what_was_fetched_serves_while_the_server_is_away(site: Site, tmp_path: Path) -> None:
     site.files["/a"] = b"one"
     fetch(f"{site.url}/a", tmp_path, print)
