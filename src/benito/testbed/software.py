@@ -160,5 +160,6 @@ def _base(topology: Topology) -> Path:
 
 def _fresh(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o755, parents=True)
+    # Machines' processes open bundles by their names, which are digests: whoever may not look finds none.
+    folder.mkdir(mode=0o711, parents=True)
     return folder
