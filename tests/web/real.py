@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from benito.testbed.home import ExperimentId, Home
 
 HOME = Path(os.environ.get("BENITO_TEST_HOME", "/var/tmp/benito-test"))
 BENITO = [sys.executable, "-m", "benito.cli.main"]
@@ -24,6 +27,9 @@ class Served:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.url = ""
+        self.calls = ""
+        """Address of the XML-RPC."""
+        self.status_port = 0
         self.env = {key: value for key, value in os.environ.items() if key != "SUDO_USER"}
         self.env["BENITO_HOME"] = str(home)
 
@@ -40,10 +46,19 @@ class Served:
         (file,) = (self.home / "serve" / "tokens").iterdir()
         return f"{self.url}/?token={file.read_text().strip()}"
 
+    def pid(self, experiment: str, *words: str) -> int:
+        """Return a process of that experiment whose command line has all these words, as this host sees it."""
+        place = Home(self.home).place(ExperimentId.parse(experiment))
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                said = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                groups = (folder / "cgroup").read_text()
+                if place.hash in said + groups and all(word in said + groups for word in words):
+                    return int(folder.name)
+        raise AssertionError(f"{experiment} has no process of {words}")
+
     def machine(self, experiment: str, node: str) -> int:
         """Return the pid of a node's QEMU, as this host sees it."""
-        from benito.testbed.home import ExperimentId, Home
-
         place = Home(self.home).place(ExperimentId.parse(experiment))
         found = subprocess.run(
             ["pgrep", "-f", f"qemu-system.* -name {node},"], capture_output=True, text=True, check=True
@@ -70,8 +85,12 @@ def served() -> Iterator[Served]:
         for line in process.stderr:
             if found := re.search(r"http://[\d.]+:\d+", line):
                 made.url = found[0]
+            elif found := re.search(r"https://\S+", line):
+                made.calls = found[0]
+            elif found := re.search(r"port (\d+)$", line.strip()):
+                made.status_port = int(found[1])
                 break
-        assert made.url, "benito serve didn't say where it listens"
+        assert made.status_port, "benito serve didn't say where it listens"
         yield made
     finally:
         process.send_signal(signal.SIGTERM)
