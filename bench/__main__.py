@@ -22,6 +22,7 @@ MEASUREMENTS = {
     "planning": ("Reading and planning", ["bench/planning.py", "1000", "5000", "10000", "20000"]),
     "containers": ("Two hundred containers beside Mininet", ["-m", "bench.containers", "200"]),
     "doors": ("The doors with a thousand nodes", ["-m", "bench.doors", "1000"]),
+    "kills": ("How soon the doors tell of what was killed", ["-m", "bench.kills"]),
     "handshakes": ("The encrypted doors in a flood", ["-m", "bench.handshakes"]),
     "web": ("The page with a thousand nodes", ["-m", "bench.web", "1000"]),
     "help": ("The command itself", ["-m", "bench.command"]),

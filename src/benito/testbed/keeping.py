@@ -166,7 +166,10 @@ def ask_keeper(
 
 
 async def follow(place: Place) -> AsyncIterator[dict[str, Any]]:
-    """Yield the keeper's events, first one `{"statuses": {...}}` at each (re)connection; Unreachable when it's gone."""
+    """Yield the keeper's events, first one `{"statuses": {...}}` at each (re)connection; Unreachable when it's gone.
+
+    After a pnode was reached again comes one `{"again": {...}}` of all nodes.
+    """
     missing_since = time.monotonic()
     while True:
         try:
@@ -175,6 +178,9 @@ async def follow(place: Place) -> AsyncIterator[dict[str, Any]]:
                 yield {"statuses": await client.call("status")}
                 async for event in client.events():
                     yield event
+                    if event.get("event") == "reached":
+                        # What its nodes are meanwhile is told by no event of theirs.
+                        yield {"again": await client.call("status")}
             missing_since = time.monotonic()
         except Unreachable:
             if _lost(place, time.monotonic() - missing_since):
@@ -222,8 +228,8 @@ class _Watch:
     def take(self, event: dict[str, Any]) -> bool:
         """Take the keeper's event; whether a node has come further."""
         before = len(self.missing)
-        if "statuses" in event:
-            for node, (boot, code) in event["statuses"].items():
+        if "statuses" in event or "again" in event:
+            for node, (boot, code) in event.get("statuses", event.get("again", {})).items():
                 self._status(node, boot, code)
         elif "status" in event:
             self._status(event["node"], *event["status"])

@@ -93,6 +93,30 @@ def test_questions_may_be_asked_a_few_at_a_time(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(serve(), 20))
 
 
+def test_nodes_that_were_up_when_their_agent_came_back_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: dict[str, tuple[str | None, int | None]] = dict.fromkeys(NODES, (None, None))
+    place = SimpleNamespace(keeper_socket=tmp_path / "s", nodes=tmp_path, logs=tmp_path)
+
+    async def status() -> dict[str, tuple[str | None, int | None]]:
+        told = dict(statuses)
+        # Right after, the agent is back and says how its nodes are; none of them changes any more.
+        statuses.update(dict.fromkeys(NODES, ("booted", None)))
+        return told
+
+    async def serve() -> None:
+        server = Server({"status": status})
+        await server.listen(tmp_path / "s")
+        waiting = asyncio.create_task(asyncio.to_thread(await_booted, cast(Any, place), NODES, (), Silence(), 5.0))
+        while not waiting.done():
+            server.publish({"time": 1.0, "pnode": "pnode-0000", "event": "reached"})
+            await asyncio.sleep(0.05)
+        assert await waiting == []
+
+    asyncio.run(asyncio.wait_for(serve(), 20))
+
+
 @pytest.mark.parametrize("init_runs", [True, False])
 def test_a_keeper_whose_init_runs_is_waited_for(monkeypatch: pytest.MonkeyPatch, place: Place, init_runs: bool) -> None:
     asked = []
