@@ -15,10 +15,10 @@ def command(experiment: str | None, pid: str | None, eid: str | None, as_json: b
     from benito.cli.common import chosen, console, print_json
     from benito.cli.report import nodes_table
     from benito.testbed.testbed import Testbed
-    from benito.testbed.view import experiment_view, with_sizes
+    from benito.testbed.view import experiment_view, with_plans
 
     bed = Testbed()
-    view = with_sizes(bed, experiment_view(bed, bed.record(chosen(bed, experiment, pid, eid))))
+    view = with_plans(bed, experiment_view(bed, bed.record(chosen(bed, experiment, pid, eid))))
     if as_json:
         print_json(view.nodes)
     else:

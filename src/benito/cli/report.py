@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from benito.cli.common import console, plain, print_json, say, table
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from benito.testbed.testbed import Testbed
     from benito.testbed.view import ExperimentView, NodeView
 
+MOMENT_S = 2.0
+"""How long start commands may hold up the report: most end at once, and some never."""
 BOOT_STYLES = {"booted": "green", "running": "yellow", "dead": "red"}
 
 
 def report(bed: Testbed, experiment: ExperimentId, *, linktest: bool, as_json: bool) -> None:
     """Print everything about an experiment that has just come up."""
-    from benito.testbed.view import experiment_view
-
     place = bed.place(experiment)
     record = bed.record(experiment)
     measured: list[Measurement] = []
@@ -30,7 +31,7 @@ def report(bed: Testbed, experiment: ExperimentId, *, linktest: bool, as_json: b
         from benito.testbed.linktest import measure
 
         measured = measure(place, bed.topology(place, record.settings))
-    view = experiment_view(bed, record)
+    view = _view_soon(bed, experiment)
     if as_json:
         print_json({"experiment": view, "links": [link_json(m) for m in measured]})
         return
@@ -46,6 +47,23 @@ def report(bed: Testbed, experiment: ExperimentId, *, linktest: bool, as_json: b
         (f"benito down {view.experiment}", "take it down"),
     ):
         out.print(f"  {words:<40} {meaning}")
+
+
+def _view_soon(bed: Testbed, experiment: ExperimentId) -> ExperimentView:
+    """Return the experiment when its start commands have ended, or in a moment."""
+    from benito.testbed.view import experiment_view, with_plans
+
+    deadline = time.monotonic() + MOMENT_S
+    while True:
+        view = with_plans(bed, experiment_view(bed, bed.record(experiment)))
+        if not any(map(_runs, view.nodes)) or time.monotonic() > deadline:
+            return view
+        time.sleep(0.2)
+
+
+def _runs(node: NodeView) -> bool:
+    """Whether its start command runs still."""
+    return node.commanded and node.boot == "booted" and node.code is None
 
 
 def nodes_table(view: ExperimentView, *, sizes: bool = False) -> Table:
@@ -78,7 +96,7 @@ def status_cells(node: NodeView) -> tuple[Text, str]:
     if boot == "dead":
         code = f"machine ended with {node.code}"
     elif node.code is None:
-        code = "-"
+        code = "running" if _runs(node) else "-"
     else:
         code = f"exit {node.code}"
     return Text(boot, style), code

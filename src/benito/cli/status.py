@@ -32,14 +32,14 @@ def command(experiment: str | None, pid: str | None, eid: str | None, watch: boo
     """
     from benito.cli.common import chosen, console, print_json
     from benito.testbed.testbed import Testbed
-    from benito.testbed.view import experiment_view
+    from benito.testbed.view import experiment_view, with_plans
 
     bed = Testbed()
     name = chosen(bed, experiment, pid, eid)
     if watch:
         _watch(bed, name)
         return
-    view = experiment_view(bed, bed.record(name))
+    view = with_plans(bed, experiment_view(bed, bed.record(name)))
     if as_json:
         print_json(view)
     else:
@@ -73,12 +73,12 @@ def _watch(bed: Testbed, name: ExperimentId) -> None:
     from benito.agent.rpc import Unreachable
     from benito.cli.common import console
     from benito.testbed.keeping import follow
-    from benito.testbed.view import experiment_view
+    from benito.testbed.view import experiment_view, with_plans
 
     def look() -> ExperimentView:
         again = bed.again()
         try:
-            return experiment_view(again, again.record(name))
+            return with_plans(again, experiment_view(again, again.record(name)))
         finally:
             again.store.close()
 

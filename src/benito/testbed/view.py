@@ -35,10 +35,12 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """What to give to ssh."""
     memory_mib: int = 0
-    """0 where it wasn't looked up (`with_sizes`)."""
+    """0 where it wasn't looked up (`with_plans`)."""
     cpus: int = 0
     disk_mib: int = 0
     """0: as large as the image's."""
+    commanded: bool = False
+    """Whether it has a start command, where that was looked up (`with_plans`)."""
 
 
 class ExperimentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +69,8 @@ def experiment_view(bed: Testbed, record: ExperimentRecord) -> ExperimentView:
     return assemble(bed, record, nodes, statuses, pnodes)
 
 
-def with_sizes(bed: Testbed, view: ExperimentView) -> ExperimentView:
-    """Return the view with its nodes' sizes, which their plans know; without them for who may not read those."""
+def with_plans(bed: Testbed, view: ExperimentView) -> ExperimentView:
+    """Return the view with what its nodes' plans know besides; without it for who may not read those."""
     place = bed.home.place(ExperimentId.parse(view.experiment))
     try:
         plans = plan_files.read(place.plans)
@@ -76,7 +78,13 @@ def with_sizes(bed: Testbed, view: ExperimentView) -> ExperimentView:
         return view
     machines = {machine.node: machine for plan in plans for machine in plan.machines}
     nodes = [
-        msgspec.structs.replace(node, memory_mib=machine.memory_mib, cpus=machine.cpus, disk_mib=machine.disk_mib)
+        msgspec.structs.replace(
+            node,
+            memory_mib=machine.memory_mib,
+            cpus=machine.cpus,
+            disk_mib=machine.disk_mib,
+            commanded=machine.start_command is not None,
+        )
         if (machine := machines.get(node.node))
         else node
         for node in view.nodes
