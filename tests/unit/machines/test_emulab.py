@@ -108,7 +108,7 @@ class Sync:
 def sync() -> Iterator[Sync]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-IS", TOOLS / "emulab-syncd", str(port)])
+    server = subprocess.Popen(["perl", TOOLS / "emulab-syncd", str(port)])
     yield Sync(port)
     server.kill()
     server.wait()
