@@ -29,6 +29,8 @@ class Options:
     accelerator: Accelerator = "tcg"
     shaping: str = "auto"
     boot_deadline_s: float = 600.0
+    quiet_s: float = 15.0
+    """How long a clone that has woken keeps to itself what can wait, such as its journal."""
     engine: str = ""
     """The OCI runtime's program; empty where none works."""
 

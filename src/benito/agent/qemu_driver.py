@@ -132,7 +132,7 @@ class QemuDriver:
         """Make the clone the node; what it tells then is heard by `events`."""
         deadline = asyncio.get_running_loop().time() + self._options.boot_deadline_s
         try:
-            await self._qemu.wake(settlement.archive(self._machine, programs=False))
+            await self._qemu.wake(settlement.archive(self._machine, programs=False), self._options.quiet_s)
             said = await self._hear_told(deadline)
         except NodeError as error:
             await self._give_up(error.message)

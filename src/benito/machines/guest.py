@@ -220,14 +220,22 @@ async def configure(agent: GuestAgent, node: str, archive: bytes, timeout: float
     _check(await agent.exec(argv, input=archive, timeout=timeout), node)
 
 
-async def wake(channel: NodeChannel, archive: bytes, uuid: UUID, *, more: bool = False) -> None:
+async def wake(channel: NodeChannel, archive: bytes, uuid: UUID, *, more: bool = False, quiet_s: float = 0) -> None:
     """Have a clone, which sleeps still, become a machine of its own with this configuration.
 
     All goes through the node's port, where a process of the template's waits: the guest agent would cost the guest more
     than the work itself. The node tells by itself when it is up, or what failed. `more`: whether the machine has a disk
-    that its template hadn't.
+    that its template hadn't. `quiet_s`: how long the journal can wait.
     """
-    words = [token_hex(64), f"{time.time():.3f}", str(uuid4()), str(uuid), str(len(archive)), str(int(more))]
+    words = [
+        token_hex(64),
+        f"{time.time():.3f}",
+        str(uuid4()),
+        str(uuid),
+        str(len(archive)),
+        str(int(more)),
+        f"{quiet_s:.0f}",
+    ]
     await channel.put(f"{' '.join(words)}\n".encode() + archive)
 
 

@@ -96,9 +96,10 @@ class Qemu:
         await self.monitor.connect(timeout)
         await self.channel.connect(timeout)
 
-    async def wake(self, archive: bytes) -> None:
+    async def wake(self, archive: bytes, quiet_s: float = 0) -> None:
         """Have a clone that has just been started become the node of this configuration; the node tells when it is."""
-        await guest.wake(self.channel, archive, self.uuid, more=self.machine.software is not None)
+        more = self.machine.software is not None
+        await guest.wake(self.channel, archive, self.uuid, more=more, quiet_s=quiet_s)
 
     async def configure(self, archive: bytes, timeout: float = 300) -> None:
         """Wait for the guest agent's first answer, bring the configuration in and apply it."""

@@ -22,6 +22,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import time
 from pathlib import Path
@@ -42,6 +43,9 @@ RESTART_S = 1.5
 """How long an agent may be away before its pnode counts as lost."""
 CALL_S = 120.0
 STORE_AFTER_S = 0.05
+QUIET_S, LONGEST_QUIET_S = 5.0, 90.0
+CLONE_S = {"tcg": 1.8, "kvm": 0.1}
+"""Processor seconds that a clone takes until somebody is logged in, measured while all processors were busy."""
 
 Status = tuple[str | None, int | None]
 NOWHERE: Status = (None, None)
@@ -98,6 +102,12 @@ class Keeper:
                 self.agents[name] = AgentLink(self, name)
             self.agents[name].hand_over(plan, revive)
         return True
+
+    def quiet_s(self) -> float:
+        """How long a clone should keep what can wait to itself: about until its experiment has come up."""
+        clones = sum(bool(machine.template) for plan in self.plans.values() for machine in plan.machines)
+        work = CLONE_S[self.options.get("accelerator", "tcg")] * clones / (os.cpu_count() or 1)
+        return min(QUIET_S + work, LONGEST_QUIET_S)
 
     def link_of(self, node: str) -> AgentLink:
         """The link to the agent that runs a node; NodeError when there is none."""
@@ -270,7 +280,7 @@ class AgentLink:
                 arguments = {
                     "plan": model.encode(plan).decode(),
                     "secrets": self.keeper.secrets(plan),
-                    "options": self.keeper.options,
+                    "options": self.keeper.options | {"quiet_s": self.keeper.quiet_s()},
                     "revive": revive,
                 }
                 await client.call("apply", arguments, deadline_s=CALL_S)

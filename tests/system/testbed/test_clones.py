@@ -30,6 +30,7 @@ cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub
 ip -o link show eth0 | sed 's,.*ether ,,; s, .*,,'
 ip -o link show eth1 | sed 's,.*ether ,,; s, .*,,'
 ip -o -4 addr show eth1 | awk '{ print $4 }'
+until journalctl -q -n 1 | grep -q .; do sleep 0.5; done
 journalctl -o json -n 1 | python3 -c 'import json, sys; print(json.loads(sys.stdin.read())["_BOOT_ID"])'
 """
 
