@@ -45,10 +45,11 @@ async def cast(body: qemu.Body, image: Image, digest: str, folder: Path, sockets
         try:
             await agent.wait_ready(BOOT_S)
             await guest.prepare_template(agent, PREPARE_S)
+            # A clone's agent finds somebody to listen to, as it had.
+            with template.state.open("wb") as state:
+                await monitor.save(state.fileno())
         finally:
             await agent.close()
-        with template.state.open("wb") as state:
-            await monitor.save(state.fileno())
     for name in _SCRATCH:
         (folder / name).unlink(missing_ok=True)
     record = Record(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from asyncio import StreamReader, StreamWriter
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from secrets import randbelow
 from typing import Any
 
 from benito.errors import NodeError
-from benito.machines.sockets import connect
+from benito.machines.sockets import LIMIT, connect_socket
 
 _MARK = b"\xff"
 _SYNC_AGAIN = 5.0
@@ -44,10 +45,19 @@ class GuestAgent:
     def __init__(self, path: Path, node: str = "") -> None:
         self._path = path
         self._node = node or path.name
+        self._attached: socket.socket | None = None
         self._streams: tuple[StreamReader, StreamWriter] | None = None
         self._synced = False
         self._lock = asyncio.Lock()
         self._numbers = count(randbelow(1 << 24) << 24)
+
+    async def attach(self, timeout: float) -> None:
+        """Be there, without a word: a guest whose agent has nobody to listen to looks for somebody ten times a second.
+
+        What it may say waits in the socket, which holds little.
+        """
+        if self._streams is None and self._attached is None:
+            self._attached = await connect_socket(self._path, timeout)
 
     async def wait_ready(self, timeout: float) -> None:
         """Wait until the agent answers; it may begin to long after the machine's process."""
@@ -137,6 +147,9 @@ class GuestAgent:
         streams, self._streams, self._synced = self._streams, None, False
         if streams:
             streams[1].close()
+        attached, self._attached = self._attached, None
+        if attached:
+            attached.close()
 
     async def _bounded(self, step: Any, timeout: float) -> Any:
         """Await a step; a failed or cancelled one leaves the stream to be handshaken anew."""
@@ -167,8 +180,10 @@ class GuestAgent:
             await self._handshake(timeout)
 
     async def _handshake(self, timeout: float) -> None:
-        if self._streams is None:
-            self._streams = await connect(self._path, timeout)
+        await self.attach(timeout)
+        if self._attached:
+            attached, self._attached = self._attached, None
+            self._streams = await asyncio.open_unix_connection(sock=attached, limit=LIMIT)
         while True:
             number = next(self._numbers)
             await self._send({"execute": "guest-sync-delimited", "arguments": {"id": number}}, _MARK)

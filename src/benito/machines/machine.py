@@ -95,6 +95,7 @@ class Qemu:
         """Connect to the machine, which runs already."""
         await self.monitor.connect(timeout)
         await self.channel.connect(timeout)
+        await self.agent.attach(timeout)
 
     async def wake(self, archive: bytes, quiet_s: float = 0) -> None:
         """Have a clone that has just been started become the node of this configuration; the node tells when it is."""

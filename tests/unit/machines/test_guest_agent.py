@@ -6,14 +6,13 @@ from asyncio import StreamReader, StreamWriter
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benito.errors import NodeError
-from benito.machines import guest_agent, sockets
+from benito.machines import guest_agent
 from benito.machines.guest_agent import ExecResult, GuestAgent
 
 Answer = Callable[[str, dict[str, Any]], Any]
@@ -152,8 +151,21 @@ def test_no_machine_is_said_within_the_deadline(tmp_path: Path) -> None:
     run(steps())
 
 
+def test_somebody_listens_who_has_asked_nothing_and_closes_it_again(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with an_agent(tmp_path / "s", lambda command, _: {"asked": command}) as agent:
+            await agent.attach(5)
+            await agent.attach(5)
+            assert await agent.call("guest-info", {}, 5) == {"asked": "guest-info"}
+            await agent.close()
+            await agent.attach(5)
+            await agent.close()
+
+    run(steps())
+
+
 def test_an_answer_without_end_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest_agent, "connect", partial(sockets.connect, limit=1 << 16))
+    monkeypatch.setattr(guest_agent, "LIMIT", 1 << 16)
 
     async def steps() -> None:
         async with an_agent(tmp_path / "s", lambda *_: "x" * (1 << 18)) as agent:
