@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,10 @@ from host import changes, snapshot  # noqa: E402
 HOME = Path(os.environ.get("BENITO_TEST_HOME", "/var/tmp/benito-test"))
 BENITO = [sys.executable, "-m", "benito.cli.main"]
 LONG_S = 400
+
+
+def _interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
@@ -47,9 +52,10 @@ class Bed:
         return done.stdout
 
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        """Start `benito WORDS` and don't wait."""
+        """Start `benito WORDS` and don't wait; it can be interrupted, even where the tests run in the background."""
         argv = [*BENITO, *map(str, words)]
-        return subprocess.Popen(argv, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(argv, env=self.env, text=True, stdout=pipe, stderr=pipe, preexec_fn=_interruptible)
 
     def status(self, experiment: str) -> dict[str, Any]:
         """Return `benito status --json`."""

@@ -77,7 +77,7 @@ def test_up_itself_puts_a_killed_up_right(bed: Bed, pair: Path) -> None:
 def test_a_swap_in_that_fails_gives_everything_back_and_says_why(bed: Bed, pair: Path) -> None:
     before = snapshot()
     config = bed.home / "config.toml"
-    config.write_text("boot_deadline_s = 1\n")
+    config.write_text("boot_deadline_s = 0.05\n")
     try:
         done = bed.run("up", pair, "-p", "TestFail", "-e", "pair")
     finally:
