@@ -90,7 +90,7 @@ def _changes(page: Page, keeper: FakeKeeper, sim: Simulation, count: int, what: 
     print(
         f"  {what}: the page's work median {statistics.median(works):.0f}, worst {max(works):.0f} ms; "
         f"from the keeper's word to the painted frame median {statistics.median(milliseconds):.0f}, "
-        f"worst {max(milliseconds):.0f} ms (news are gathered for 50 ms)"
+        f"worst {max(milliseconds):.0f} ms"
     )
 
 
