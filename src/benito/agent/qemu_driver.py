@@ -144,9 +144,9 @@ class QemuDriver:
             raise NodeError(f"{self._machine.node} could not be configured: {said.reason}")
 
     async def _hear_told(self, deadline: float) -> Booted | Failed:
-        """Wait for the node's own word; when it is silent for long, see whether it sleeps still."""
+        """Wait for the node's own word; when it is silent for long, see whether it has heard that it should wake."""
         while not (await asyncio.wait({self._told}, timeout=SILENT_S))[0]:
-            if await guest.asleep(self._qemu.agent):
+            if await guest.deaf(self._qemu.agent):
                 raise NodeError(f"{self._machine.node} did not wake")
             if asyncio.get_running_loop().time() > deadline:
                 raise NodeError(f"{self._machine.node} was not up {self._options.boot_deadline_s:g} s after it woke")

@@ -240,8 +240,13 @@ async def wake(channel: NodeChannel, archive: bytes, uuid: UUID, *, more: bool =
 
 
 async def asleep(agent: GuestAgent) -> bool:
-    """Whether a machine is a clone that hasn't become itself yet."""
+    """Whether a machine is a clone that isn't itself yet."""
     return (await agent.exec(["test", "-e", _ASLEEP])).code == 0
+
+
+async def deaf(agent: GuestAgent) -> bool:
+    """Whether a machine is a clone that hasn't even heard that it should wake."""
+    return (await agent.exec(["/bin/sh", "-c", f"[ -e {_ASLEEP} ] && [ ! -s {_ASLEEP} ]"])).code == 0
 
 
 def _check(done: ExecResult, node: str) -> None:
