@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 packages=(qemu-system-x86 qemu-utils mmdebstrap nftables iproute2 openssh-client tcl runc catatonit
-          python3 python3-venv e2fsprogs zstd iputils-ping librsvg2-bin nfs-ganesha-vfs bindfs
+          python3 python3-venv e2fsprogs zstd lz4 iputils-ping librsvg2-bin nfs-ganesha-vfs bindfs
           xorriso)
 # Measuring needs more than running: ./setup.sh bench.
 [ "${1:-}" != bench ] || packages+=(iperf3 mininet)

@@ -27,6 +27,7 @@ PACKAGES = {
     "mke2fs": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
     "rsvg-convert": "librsvg2-bin",
+    "lz4": "lz4",
     "zstd": "zstd",
 }
 """Which Debian package brings a program."""

@@ -113,7 +113,7 @@ def import_disk(name: str, source: str, as_json: bool, **told: Any) -> None:
     benito image import ubuntu-24.04 noble-server-cloudimg-amd64.img --checksum sha256:...
     benito image import alpine alpine-minirootfs.tar.gz
 
-    A disk (qcow2, raw, vmdk, vdi, vhdx; gz, bzip2, xz or zstd around it) is a cloud image: it is booted once with
+    A disk (qcow2, raw, vmdk, vdi, vhdx; gz, bzip2, xz, zstd or lz4 around it) is a cloud image: it is booted once with
     cloud-init, which installs what a node needs (qemu-guest-agent, sshd, sudo, ip) and makes it forget who it is. A tar
     archive of a root file system, an archive of `docker save` or one in OCI layout makes an image for containers.
     """

@@ -20,6 +20,7 @@ from benito.images import store
 from benito.images.catalog import DISK, INITRD, KERNEL, LOGIN, Catalog, Image, ImageInfo, check_name
 from benito.images.disk import make_disk
 from benito.images.initrd import make_initrd
+from benito.images.kernel import unpack
 from benito.images.packages import IncompleteError, install
 from benito.images.recipe import KERNEL_COMMAND_LINE, Recipe, named
 from benito.images.sources import Sources, archives, find_sources, public
@@ -27,7 +28,14 @@ from benito.images.tailor import tailor
 
 Progress = Callable[[str], None]
 
-_PROGRAMS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils", "unshare": "util-linux"}
+_PROGRAMS = {
+    "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
+    "qemu-img": "qemu-utils",
+    "unshare": "util-linux",
+    "lz4": "lz4",
+    "zstd": "zstd",
+}
 _SPACE = 3 << 30
 """Bytes that must be free: the folder, the disk made from it, and its copy."""
 
@@ -160,6 +168,7 @@ def _take_kernel(root: Path, image: Path, package: str) -> None:
     if kernel is None:
         raise HostError("the packages brought no kernel", hint=f"is {package} in the archive?")
     shutil.copyfile(kernel, image / KERNEL)
+    unpack(image / KERNEL)
     (image / INITRD).write_bytes(make_initrd(root))
 
 

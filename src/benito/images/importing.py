@@ -24,6 +24,7 @@ from benito.errors import HostError, InputError
 from benito.images import disk, errand, rootfs, store
 from benito.images.catalog import DISK, INITRD, KERNEL, LOGIN, Catalog, Image, ImageInfo, check_name
 from benito.images.errand import Boot, Errand
+from benito.images.kernel import unpack
 from benito.software.fetch import fetch, is_url
 from benito.software.streams import plain
 
@@ -177,6 +178,8 @@ def _disk(
             progress("no kernel was found in it: it will start by its own boot loader")
     if how == "disk" and not (seen.starts_by_bios or seen.partitioned):
         raise InputError("the disk has no boot loader", hint="name its --kernel and --initrd")
+    if how == "kernel":
+        unpack(image / KERNEL)
     return _about(wanted, digest, found.facts, how, kind, found.arguments, seen)
 
 

@@ -15,7 +15,7 @@ DEBIAN_KERNEL = "linux-image-cloud-amd64"
 UBUNTU_KERNEL = "linux-image-virtual"
 DEFAULT_MEMORY_MIB = 256
 DEFAULT_SIZE_MIB = 8192
-_ACTING = ("recipe.py", "tailor.py", "initrd.py")
+_ACTING = ("recipe.py", "tailor.py", "initrd.py", "kernel.py")
 """Modules whose code decides what an image contains."""
 
 PACKAGES = (

@@ -13,8 +13,13 @@ from typing import IO
 
 from benito import run
 
-PROGRAMS = {b"\x28\xb5\x2f\xfd": ("zstd", "-dc"), b"\x1f\x9d": ("gzip", "-dc")}
-"""Formats that Python 3.11 can't read: zstd, and Unix compress (`.Z`)."""
+PROGRAMS = {
+    b"\x28\xb5\x2f\xfd": ("zstd", "-dc"),
+    b"\x02\x21\x4c\x18": ("lz4", "-dc"),
+    b"\x04\x22\x4d\x18": ("lz4", "-dc"),
+    b"\x1f\x9d": ("gzip", "-dc"),
+}
+"""Formats that Python 3.11 can't read: zstd, lz4 (as kernels have it, and as files do), and Unix compress (`.Z`)."""
 LONGEST_MAGIC = 6
 END_S = 10.0
 

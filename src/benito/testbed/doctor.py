@@ -24,7 +24,8 @@ OPTIONAL = {
     "rsvg-convert": "`benito graph` can't make PNG files",
     "ganesha.nfsd": "virtual machines have no shared folders",
     "bindfs": "virtual machines have no shared folders",
-    "zstd": "archives packed by zstd can't be unpacked",
+    "lz4": "kernels packed by lz4, as Debian's, can't be unpacked",
+    "zstd": "archives and kernels packed by zstd can't be unpacked",
 }
 """Programs that few experiments need, and what is missing without each."""
 FOR_CONTAINERS = ("runc", "catatonit")
