@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,29 @@ def test_no_two_share_anything_that_makes_a_machine_itself(identities: dict[str,
     assert len(a) == len(b) == 10
     assert not set(a) & set(b)
     assert a[1].replace("-", "") == a[-1]
+
+
+def cookie(node: str) -> bytes:
+    """Return the random bytes that begin sshd's first message (RFC 4253, 7.1)."""
+    with socket.create_connection((f"{node}.pair.testclones", 22), timeout=30) as connection:
+        stream = connection.makefile("rb")
+        assert stream.readline().startswith(b"SSH-2.0-")
+        connection.sendall(b"SSH-2.0-test\r\n")
+        header = stream.read(6)
+        assert header[5] == 20
+        return stream.read(16)
+
+
+def test_no_two_sessions_of_a_listener_that_all_have_share_random_numbers(pair: Bed) -> None:
+    assert "[listener]" in inside(pair, "a", "systemctl show -P MainPID ssh | xargs ps -o args= -p")
+    assert len({cookie(node) for node in ("a", "b") for _ in range(3)}) == 6
+
+
+def test_sshd_is_restarted_as_any(pair: Bed) -> None:
+    inside(
+        pair, "b", "systemctl reload ssh && systemctl is-active ssh && systemctl restart ssh && systemctl is-active ssh"
+    )
+    assert inside(pair, "b", "hostname") == "b\n"
 
 
 def test_nothing_of_the_template_shows(pair: Bed) -> None:
