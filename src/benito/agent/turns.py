@@ -7,14 +7,16 @@ so it ends with its holder.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 AT_ONCE = 2 * (os.cpu_count() or 1)
-LOOK_AGAIN_S = 0.03
+LOOK_AGAIN_S = 0.02
 
 
 class Turns:
@@ -29,7 +31,7 @@ class Turns:
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
         """Wait for a turn and hold it."""
-        async with self._first:
+        async with self._first, self._next():
             while (held := self._take()) is None:
                 await asyncio.sleep(LOOK_AGAIN_S)
         try:
@@ -37,10 +39,26 @@ class Turns:
         finally:
             os.close(held)
 
-    def _take(self) -> int | None:
+    @asynccontextmanager
+    async def _next(self) -> AsyncIterator[None]:
+        """Be the one process that looks for a free turn; the others sleep meanwhile."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self._open("next")
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await _lock(file)
+            yield
+        finally:
+            os.close(file)
+
+    def _open(self, name: str) -> int:
+        return os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _take(self) -> int | None:
         for number in range(self._count):
-            file = os.open(self._folder / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = self._open(str(number))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -48,3 +66,25 @@ class Turns:
                 continue
             return file
         return None
+
+
+async def _lock(file: int) -> None:
+    """Wait for the file's lock, without keeping the process from ending; who is cancelled may close the file."""
+    loop = asyncio.get_running_loop()
+    locked: asyncio.Future[None] = loop.create_future()
+    own = os.dup(file)
+
+    def tell() -> None:
+        if not locked.done():
+            locked.set_result(None)
+
+    def wait() -> None:
+        try:
+            fcntl.flock(own, fcntl.LOCK_EX)
+        finally:
+            os.close(own)
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell)
+
+    threading.Thread(target=wait, name="turns", daemon=True).start()
+    await locked

@@ -44,3 +44,24 @@ def test_a_turn_is_given_back_by_one_that_is_cancelled(tmp_path: Path) -> None:
             pass
 
     asyncio.run(run())
+
+
+def test_who_gives_up_waiting_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async def run() -> None:
+        async def hold(turns: Turns) -> None:
+            async with turns.one():
+                await asyncio.sleep(60)
+
+        # The first has the turn, the second looks for one, the others wait to look.
+        agents = [asyncio.create_task(hold(Turns(tmp_path / "turns", 1))) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        for agent in (agents[2], agents[1], agents[0]):
+            agent.cancel()
+        await asyncio.wait(agents[:3])
+        await asyncio.sleep(0.1)
+        agents[3].cancel()
+        await asyncio.wait(agents)
+        async with asyncio.timeout(5), Turns(tmp_path / "turns", 1).one():
+            pass
+
+    asyncio.run(run())
