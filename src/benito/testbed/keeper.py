@@ -43,8 +43,8 @@ RESTART_S = 1.5
 """How long an agent may be away before its pnode counts as lost."""
 CALL_S = 120.0
 STORE_AFTER_S = 0.05
-QUIET_S, LONGEST_QUIET_S = 5.0, 90.0
-CLONE_S = {"tcg": 1.8, "kvm": 0.1}
+QUIET_S, LONGEST_QUIET_S = 5.0, 120.0
+CLONE_S = {"tcg": 2.0, "kvm": 0.1}
 """Processor seconds that a clone takes until somebody is logged in, measured while all processors were busy."""
 
 Status = tuple[str | None, int | None]
