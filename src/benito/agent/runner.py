@@ -111,6 +111,7 @@ class Runner:
         await self._start(settlement)
 
     async def _resume(self, settlement: Settlement) -> None:
+        self._settlement = settlement
         await self.driver.adopt()
         await self._settle(settlement, time.monotonic())
 

@@ -26,7 +26,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benito.agent.logs import keep_bounded
 from benito.agent.rpc import Client, Server, Unreachable
@@ -47,6 +47,8 @@ QUIET_S, LONGEST_QUIET_S = 5.0, 120.0
 CLONE_S = {"tcg": 2.0, "kvm": 0.1}
 """Processor seconds that a clone takes until somebody is logged in, measured while all processors were busy."""
 
+Absence = Literal["ended", "away"]
+"""Why a pnode can't be reached: its init has ended and all its machines with it, or its agent alone stays away."""
 Status = tuple[str | None, int | None]
 NOWHERE: Status = (None, None)
 
@@ -208,6 +210,7 @@ class AgentLink:
         self.revive = False
         self._news = asyncio.Event()
         self._lost_since: float | None = time.monotonic()
+        self._absence: Absence | None = None
         self._task = asyncio.create_task(self._keep())
 
     def hand_over(self, plan: model.PnodePlan, revive: bool) -> None:
@@ -233,24 +236,22 @@ class AgentLink:
             except Exception:
                 log.exception("%s", self.pnode)
             try:
-                if await self._gone():
-                    self._lost()
+                if absence := await self._gone():
+                    self._lost(absence)
             except Exception:
                 log.exception("%s", self.pnode)
             await asyncio.sleep(RECONNECT_S)
 
-    async def _gone(self) -> bool:
-        """Whether more than a restart of the agent is the matter: its init is gone, or it stays away."""
+    async def _gone(self) -> Absence | None:
+        """What is the matter if it is more than a restart of the agent."""
         if self._lost_since is None:
             self._lost_since = time.monotonic()
-        if time.monotonic() - self._lost_since > RESTART_S:
-            return True
         try:
             _, writer = await asyncio.open_unix_connection(self.keeper.place.runtime / self.pnode / "init.sock")
         except OSError:
-            return True
+            return "ended"
         writer.close()
-        return False
+        return "away" if time.monotonic() - self._lost_since > RESTART_S else None
 
     async def _converse(self, client: Client) -> None:
         await client.call("subscribe")
@@ -295,16 +296,16 @@ class AgentLink:
 
     def _found(self) -> None:
         self.up = True
-        self._lost_since = None
+        self._lost_since = self._absence = None
         self.keeper.tell({"pnode": self.pnode, "event": "reached"})
 
-    def _lost(self) -> None:
-        if not self.up:
+    def _lost(self, absence: Absence) -> None:
+        if not self.up and not (self._absence == "away" and absence == "ended"):
             return
-        self.up = False
+        self.up, self._absence = False, absence
         nodes = [machine.node for machine in self.plan.machines] if self.plan else []
         self.keeper.learn(dict.fromkeys(nodes, NOWHERE))
-        self.keeper.tell({"pnode": self.pnode, "event": "lost", "nodes": nodes})
+        self.keeper.tell({"pnode": self.pnode, "event": "lost", "why": absence, "nodes": nodes})
 
 
 async def _main(place: Place, store: Store, options: dict[str, Any]) -> None:

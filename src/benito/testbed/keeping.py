@@ -236,6 +236,8 @@ class _Watch:
         elif "phase" in event:
             self.progress.node(event["node"], event["phase"])
             return event["node"] in self.missing
+        elif event.get("event") == "lost" and event.get("why") == "away":
+            self.progress.notice(f"{event['pnode']}'s agent is away; it is being restarted")
         elif event.get("event") == "lost":
             raise NodeError(f"{event['pnode']} ended while its nodes booted", hint="see its init's log")
         elif "error" in event:

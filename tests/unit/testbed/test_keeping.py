@@ -63,6 +63,17 @@ def test_a_node_that_dies_ends_the_wait_unless_it_is_optional(monkeypatch: pytes
         await_booted(place, NODES, (), Silence(), 10)
 
 
+def test_an_agent_that_is_away_is_waited_for_and_a_pnode_that_ended_is_not(
+    monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    away = {"pnode": "pnode-0000", "event": "lost", "why": "away", "nodes": NODES}
+    tell(monkeypatch, [(0, away), (0.1, {"again": {node: ["booted", None] for node in NODES}})])
+    assert await_booted(place, NODES, (), Silence(), 5) == []
+    tell(monkeypatch, [(0, away), (0.1, away | {"why": "ended"})])
+    with pytest.raises(NodeError, match="pnode-0000 ended while its nodes booted"):
+        await_booted(place, NODES, (), Silence(), 5)
+
+
 def test_questions_may_be_asked_a_few_at_a_time(tmp_path: Path) -> None:
     at_work = most = 0
 
