@@ -48,6 +48,9 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     printf '%s\n' "$wanted" >"$stamp"
 fi
 
+# Programs start sooner when nothing is left to compile, also where Python may not write down what it has compiled.
+.venv/bin/python -m compileall -q src
+
 # The commands on the PATH, each unless its name is taken by something that isn't ours.
 commands=$(sed -n '/^\[project.scripts\]/,/^$/ s/^"\{0,1\}\([A-Za-z_.]*\)"\{0,1\} *=.*/\1/p' pyproject.toml)
 if [ "$(id -u)" = 0 ]; then
