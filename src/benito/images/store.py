@@ -27,6 +27,9 @@ WORK = ".making-"
 """How the names of folders begin in which images are being made."""
 _LOCK = ".lock"
 _GONE = ".removing-"
+_UNBORN = ".beginning-"
+"""How the names of folders begin that nobody holds yet."""
+_MOMENT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +54,25 @@ def making(catalog: Catalog) -> Iterator[Path]:
     """Give a folder to make an image in, gone at the end whatever happens; leftovers of the dead are cleared first."""
     catalog.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     clear(catalog)
-    work = Path(tempfile.mkdtemp(prefix=WORK, dir=catalog.folder))
-    # Machines that boot what is made here run as a user of their own, who must pass but not look.
-    work.chmod(0o711)
-    with (work / "maker").open("w") as alive:
-        # Held for as long as this process lives: so the next one knows whose folder is a leftover.
-        fcntl.flock(alive, fcntl.LOCK_EX)
-        try:
+    work = unborn = Path(tempfile.mkdtemp(prefix=_UNBORN, dir=catalog.folder))
+    try:
+        # Machines that boot what is made here run as a user of their own, who must pass but not look.
+        work.chmod(0o711)
+        with (work / "maker").open("w") as alive:
+            # Held for as long as this process lives: so the next one knows whose folder is a leftover.
+            fcntl.flock(alive, fcntl.LOCK_EX)
+            work = unborn.rename(catalog.folder / f"{WORK}{unborn.name.removeprefix(_UNBORN)}")
             yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def leftovers(catalog: Catalog) -> list[Path]:
     """Return what was left by makers that died, and what was being removed."""
-    return [folder for folder in sorted(catalog.folder.glob(f"{WORK}*")) if _deserted(folder)] + [
-        *sorted(catalog.folder.glob(f"{_GONE}*"))
+    return [
+        *(folder for folder in sorted(catalog.folder.glob(f"{WORK}*")) if _deserted(folder)),
+        *(folder for folder in sorted(catalog.folder.glob(f"{_UNBORN}*")) if _old(folder)),
+        *sorted(catalog.folder.glob(f"{_GONE}*")),
     ]
 
 
@@ -80,11 +86,10 @@ def _deserted(work: Path) -> bool:
     try:
         with (work / "maker").open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        # Made this very moment, or left in its first one: the sweep after the next finds it again.
-        return _old(work)
     except BlockingIOError:
         return False
+    except FileNotFoundError:
+        return work.exists()
     return True
 
 
@@ -92,7 +97,7 @@ def _old(work: Path) -> bool:
     import time
 
     try:
-        return time.time() - work.stat().st_mtime > 60
+        return time.time() - work.stat().st_mtime > _MOMENT_S
     except OSError:
         return False
 

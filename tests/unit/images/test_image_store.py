@@ -1,6 +1,7 @@
 """Names, contents and their users: what stays, what goes, what never becomes an image."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +133,30 @@ def test_a_killed_making_is_no_image_and_is_cleared_by_the_next(tmp_path: Path) 
         assert not left.exists()
         assert store.leftovers(catalog) == []
         assert os.path.isdir(work)  # noqa: PTH112 - plain
+
+
+def test_makers_that_begin_together_leave_each_other_alone(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+
+    def make(_: int) -> bool:
+        with store.making(catalog) as work:
+            (work / "a").touch()
+            return (work / "a").exists() and work not in store.leftovers(catalog)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(make, range(800)))
+    assert store.leftovers(catalog) == []
+
+
+def test_what_was_left_in_its_first_moment_is_cleared_later(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    left = tmp_path / "images/.beginning-dead"
+    left.mkdir(parents=True)
+    assert store.leftovers(catalog) == []
+    os.utime(left, (0, 0))
+    assert store.leftovers(catalog) == [left]
+    with store.making(catalog):
+        assert not left.exists()
 
 
 def test_a_folder_of_former_times_gives_way_to_contents(tmp_path: Path) -> None:
