@@ -26,8 +26,8 @@ SOFTWARE_SERIAL = "benito-software"
 TRANSLATION_BUFFER_MIB = 64
 """Emulated code kept by TCG: half of it slows boots, twice of it only takes memory."""
 CLONE_BUFFER_MIB = 48
-"""Of a clone, which needn't boot: waking, a start command and a login fill 43 MiB. When it is full, all of it is thrown
-away and translated again."""
+"""Of a clone, which needn't boot: waking and a start command fill 40 MiB, a login a few more. When it is full, all
+of it is thrown away and translated again."""
 
 _SLOT = "02"
 _FIRST_NIC_SLOT = 6
@@ -237,11 +237,11 @@ def _network(machine: Machine, accelerator: Accelerator, netdev: Callable[[str],
             f"{machine.node} has {len(interfaces)} interfaces, a machine has room for {MAX_INTERFACES}",
             hint="join some of its links into LANs",
         )
-    words, of = [], body(machine, accelerator)
+    words, whole = [], body(machine, accelerator)
     for number, (name, mac, large_frames) in enumerate(interfaces):
         features = "" if large_frames else "".join(f",{feature}=off" for feature in _WHOLE_FRAMES)
         words += ["-netdev", f"{netdev(name)},id=net{number}"]
-        words += ["-device", f"{_card(number, of)},netdev=net{number},mac={mac}{features}"]
+        words += ["-device", f"{_card(number, whole)},netdev=net{number},mac={mac}{features}"]
     return words
 
 
