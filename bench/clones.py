@@ -162,7 +162,7 @@ def measure(bed: Bed, count: int, *options: str, title: str) -> None:
 
 def ten(bed: Bed) -> None:
     """Ten nodes: booted, with the template to be made, and cloned."""
-    # measure(bed, 10, "--cold", title="cold")
+    measure(bed, 10, "--cold", title="cold")
     measure(bed, 10, title="the template is made")
     measure(bed, 10, title="warm")
 

@@ -154,7 +154,7 @@ def _copy(archive: tarfile.TarFile, member: tarfile.TarInfo | None, target: Path
 
 
 _KEPT = ("root=", "rootfstype=", "rootflags=", "ro", "rw")
-_OURS = "console=ttyS0 loglevel=3 mitigations=off net.ifnames=0 panic=-1"
+_OURS = "console=ttyS0 loglevel=3 mitigations=off net.ifnames=0 panic=-1 tsc=nowatchdog"
 
 
 def _arguments(cmdline: str) -> str:

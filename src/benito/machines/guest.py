@@ -22,7 +22,7 @@ from benito.machines import emulab
 from benito.machines.files import Archive, Files
 from benito.machines.guest_agent import ExecResult, GuestAgent
 from benito.machines.node_channel import NodeChannel
-from benito.plan.model import Account, Inside, Machine
+from benito.plan.model import GATEWAY_MAC, Account, Inside, Machine
 
 HOME = "/var/lib/benito"
 """The folder inside a node that holds what Benito keeps there."""
@@ -173,6 +173,8 @@ def facts(machine: Machine, people: Sequence[Account], experiment: str, inside: 
         "startup": machine.startup or "",
         "larger_disk": "1" if machine.disk_mib else "",
         "control_mac": machine.control.mac.lower(),
+        "gateway": machine.control.gateway,
+        "gateway_mac": GATEWAY_MAC,
         "serves_barriers": "1" if machine.node == inside.sync_server else "",
         "software": machine.software.bundle if machine.software else "",
         "debs": " ".join(map(shlex.quote, machine.software.debs)) if machine.software else "",
@@ -266,7 +268,7 @@ async def prepare_template(agent: GuestAgent, timeout: float) -> None:
 def _for_templates() -> bytes:
     """Return the archive of what each clone finds: all that waits in the template, and the nodes' programs."""
     archive = Archive()
-    for program in ("clone", "wake"):
+    for program in ("clone", "wake", "journal"):
         archive.file(f"run/benito-{program}", _program(program))
     add_programs(archive)
     return archive.close()

@@ -76,7 +76,11 @@ class Monitor:
             await asyncio.sleep(_STEP)
 
     async def load(self, file: int) -> None:
-        """Have a machine that waits for a state take it from there, and go on."""
+        """Have a machine that waits for a state take it from there, and go on.
+
+        It hasn't moved: its cards needn't tell every switch where they are.
+        """
+        await self.execute("migrate-set-parameters", {"announce-rounds": 0})
         await self._migrate("migrate-incoming", file)
         while await self.status() == "inmigrate":
             await asyncio.sleep(_STEP)

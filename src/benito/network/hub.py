@@ -16,6 +16,7 @@ import errno
 import hashlib
 import ipaddress
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 from benito.errors import HostError
 from benito.network import host, namespaces
 from benito.network.interfaces import MTU, Interfaces, Link, hush, netlink, read_links
-from benito.plan.model import CONTROL_BRIDGE, CONTROL_UPLINK, UNDERLAY
+from benito.plan.model import CONTROL_BRIDGE, CONTROL_UPLINK, GATEWAY_MAC, UNDERLAY
 from benito.run import checked
 
 PREFIX = "benito-"
@@ -31,6 +32,8 @@ PREFIX = "benito-"
 UNDERLAY_BRIDGE = "underlay"
 UNDERLAY_MTU = 9000
 UPLINK = "uplink"
+_NTF_EXT_LEARNED = 0x10
+"""Of a neighbour that the kernel may not forget for want of room (linux/neighbour.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,17 @@ class Hub:
                 if near in links:
                     _delete(ip, links[near].index)
 
+    def introduce(self, nodes: Iterable[tuple[str, str]]) -> None:
+        """Tell the hub nodes' IPv4 and MAC addresses on the control network, so that it needn't ask all for one.
+
+        Each is asked, alone, soon after it is first talked to, and everybody when it doesn't answer: it may have
+        changed its card. Call this when pnodes are attached: a bridge that has no carrier yet forgets them.
+        """
+        with namespaces.entered(self.name), netlink(f"the hub of {self.mark}") as ip:
+            index = read_links(ip)[CONTROL_BRIDGE].index
+            for address, mac in nodes:
+                ip.neigh("replace", ifindex=index, dst=address, lladdr=mac, state="stale", flags=_NTF_EXT_LEARNED)
+
     def remove(self, run: Path = host.RUN) -> None:
         """Remove the hub, its uplink and, with the last one, what the host has for them."""
         with netlink(f"the uplink of {self.mark}") as ip:
@@ -147,6 +161,8 @@ class Hub:
             interfaces = Interfaces(ip, self.mark)
             interfaces.bridge(UNDERLAY_BRIDGE, "underlay", UNDERLAY_MTU)
             control = interfaces.bridge(CONTROL_BRIDGE, "control network", MTU, arp=True)
+            # A bridge without an address of its own takes one of its ports', and another when ports come and go.
+            ip.link("set", index=control.index, address=GATEWAY_MAC)
             _address(ip, control.index, plan.gateway)
 
     def _join_host(self, plan: HubPlan) -> None:

@@ -8,7 +8,8 @@ Names are those inside a pnode, at most 15 characters (the kernel's limit):
     m12p3  wire of a shaped LAN's member
 
 A MAC address is 02:EE:EE:NN:NN:PP: experiment, node, port + 1 (0 is the control interface). Ports from 255 on count
-on in the upper bits of the first byte (06, 0a, 0e, ...), which stays a locally administered unicast address.
+on in the upper bits of the first byte (06, 0a, 0e, ...), which stays a locally administered unicast address. There the
+last byte is never 0: that is left to the gateway (model.GATEWAY_MAC).
 """
 
 from __future__ import annotations

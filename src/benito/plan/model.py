@@ -16,6 +16,8 @@ CONTROL_UPLINK = "control0"
 """The interface in a pnode that the substrate joins to the experiment's control network."""
 CONTROL_BRIDGE = "control"
 """The pnode's bridge of its machines' control interfaces and the uplink."""
+GATEWAY_MAC = "06:00:00:00:00:00"
+"""The MAC address of every experiment's gateway on its control network; no node's can be it (see `identity.mac`)."""
 UNDERLAY = "underlay0"
 """The interface in a pnode that carries tunnels to the other pnodes."""
 

@@ -159,6 +159,7 @@ def build(bed: Testbed, place: Place, record: ExperimentRecord, plans: Sequence[
         sharing.start_server(place, served)
     for pnode_plan in plans:
         substrate.acquire(_request(pnode_plan))
+    hub.introduce((m.control.address, m.control.mac) for pnode_plan in plans for m in pnode_plan.machines)
 
 
 def _request(pnode_plan: model.PnodePlan) -> PnodeRequest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,26 @@ from benito.network import host, namespaces
 from benito.network.fabric import Fabric
 from benito.network.hub import PREFIX, Hub, HubPlan, hubs
 from benito.network.interfaces import netlink, read_links
-from benito.plan.model import Bridge, ControlNic, Image, Machine, Nic, Patch, PnodePlan, Remote, Tunnel, Underlay, Wire
+from benito.plan.model import (
+    GATEWAY_MAC,
+    Bridge,
+    ControlNic,
+    Image,
+    Machine,
+    Nic,
+    Patch,
+    PnodePlan,
+    Remote,
+    Tunnel,
+    Underlay,
+    Wire,
+)
 
 from .conftest import Lab, wait_for
 
 pytestmark = pytest.mark.system
+
+ETH_P_ARP = 0x806
 
 
 @dataclass
@@ -92,6 +108,45 @@ def test_the_host_reaches_nodes_and_nodes_the_world(lab: Lab, machine: Host) -> 
     assert reaches(lab, machine.name, "10.101.0.10")
     assert reaches(lab, node, "192.0.2.9")
     assert machine.forwards()
+
+
+def asked_for(lab: Lab, where: str, listener: str, address: str) -> bool:
+    """Whether `listener` hears anybody ask for the address while `where` pings it."""
+    with namespaces.entered(listener):
+        ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
+    with ear:
+        ear.settimeout(0.5)
+        assert reaches(lab, where, address)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                if ear.recv(60)[38:42] == socket.inet_aton(address):
+                    return True
+    return False
+
+
+def test_nodes_that_the_hub_knows_are_not_asked_for_aloud(lab: Lab, machine: Host) -> None:
+    hub = machine.hub(1)
+    known, _, bystander = (machine.node(hub, number) for number in range(3))
+    with namespaces.entered(known), netlink() as ip:
+        address = ip.get_links(ifname="eth0")[0].get_attr("IFLA_ADDRESS")
+    hub.introduce([("10.101.0.10", address)])
+    assert asked_for(lab, machine.name, bystander, "10.101.0.11")
+    assert not asked_for(lab, machine.name, bystander, "10.101.0.10")
+    # One that has another card by now is found again.
+    hub.introduce([("10.101.0.12", "02:00:00:00:00:99")])
+    wait_for(lambda: reaches(lab, machine.name, "10.101.0.12"), "the node with another card")
+
+
+def test_a_gateway_keeps_its_address_whatever_is_attached(lab: Lab, machine: Host) -> None:
+    hub = machine.hub(1)
+    node = machine.node(hub, 0)
+    assert reaches(lab, node, "192.0.2.9")
+    lab.cable((lab.namespace("other"), "eth0"), (hub.name, "n1"))
+    with namespaces.entered(hub.name), netlink() as ip:
+        port = read_links(ip)["n1"]
+        ip.link("set", index=port.index, address="02:00:00:00:00:01")
+        ip.link("set", index=port.index, master=read_links(ip)["control"].index)
+        assert ip.get_links(ifname="control")[0].get_attr("IFLA_ADDRESS") == GATEWAY_MAC
 
 
 def test_the_host_reaches_a_node_whatever_its_routes(lab: Lab, machine: Host) -> None:
