@@ -44,20 +44,20 @@ def chosen(bed: Testbed, experiment: str | None, pid: str | None, eid: str | Non
     from benito.errors import InputError
     from benito.testbed.home import ExperimentId
 
-    if experiment and "/" in experiment:
-        return ExperimentId.parse(experiment)
-    if pid and (eid or experiment):
-        return ExperimentId.checked(pid, eid or experiment or "")
+    name = eid or experiment or ""
+    if "/" in name:
+        return ExperimentId.parse(name)
+    if pid and name:
+        return ExperimentId.checked(pid, name)
     found = [
         record.id
         for record in bed.records()
-        if (not pid or record.id.pid.lower() == pid.lower())
-        and (not (eid or experiment) or record.id.eid.lower() == (eid or experiment or "").lower())
+        if (not pid or record.id.pid.lower() == pid.lower()) and (not name or record.id.eid.lower() == name.lower())
     ]
     if len(found) == 1:
         return found[0]
     if not found:
-        asked = "/".join(filter(None, (pid, eid or experiment)))
+        asked = "/".join(filter(None, (pid, name)))
         raise InputError(
             f"there is no experiment {asked}" if asked else "there is no experiment yet",
             hint="`benito up FILE -p PID -e EID` makes one",

@@ -30,12 +30,13 @@ def test_a_misspelt_verb_is_recognised(capsys: pytest.CaptureFixture[str]) -> No
     assert "Did you mean 'swapin'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["Demo/star"], ["-e", "Demo/star"], ["-p", "Demo", "-e", "star"]])
 def test_an_error_is_one_line_and_a_status(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENITO_HOME", str(tmp_path))
     with pytest.raises(SystemExit) as ended:
-        main(["status", "Demo/star"])
+        main(["status", *words])
     assert ended.value.code == 4
     assert capsys.readouterr().err.startswith("error: there is no experiment Demo/star (")
 
