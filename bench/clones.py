@@ -2,9 +2,10 @@
 
     python -m bench.clones [floor] [ten] [forty] [hundred] [wide]
 
-`ten`, `forty`, `hundred`: so many nodes of 256 MiB in pairs, packing 5: seconds from `benito up` until it returns, all
-start commands have ended, and every sshd has shown its banner; memory (PSS) of all the experiment's processes; and what
-a ping between two nodes takes more than asked while all run. `ten` also with machines that boot.
+`ten`, `forty`, `hundred`: so many nodes of 256 MiB in pairs, packing 5, three or five times: seconds from `benito up`
+until it returns, all start commands have ended, and every sshd has shown its banner; memory (PSS) of all the
+experiment's processes; and what a ping between two nodes takes more than asked while all run. `ten` also with machines
+that boot.
 `wide`: a node of 61 interfaces beside one of two. `floor`: a bare loop that clones QEMU without Benito.
 Needs root; runs in a BENITO_HOME of its own and leaves nothing.
 """
@@ -14,10 +15,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import json
 import os
 import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -133,8 +136,8 @@ def banner(address: str) -> None:
     raise SystemExit(f"{address} shows no banner")
 
 
-def measure(bed: Bed, count: int, *options: str, title: str) -> None:
-    """Bring so many nodes up and tell everything."""
+def measure(bed: Bed, count: int, *options: str, title: str) -> float:
+    """Bring so many nodes up, tell everything, and return the seconds until all banners."""
     began = time.monotonic()
     made = Clones(bed, f"n{count}", pairs(count), *options)
     with made.up() as (returned, steps):
@@ -158,29 +161,49 @@ def measure(bed: Bed, count: int, *options: str, title: str) -> None:
     for line in steps:
         if found := STEP.match(line):
             print(f"      {float(found[1]):6.1f} s  {found[2]}", flush=True)
+    return banners
+
+
+def warm(bed: Bed, count: int, times: int) -> None:
+    """So many clones, so many times."""
+    found = [measure(bed, count, title="warm") for _ in range(times)]
+    print(f"{count:3} nodes, warm: all banners, median of {times}: {statistics.median(found):.1f} s", flush=True)
 
 
 def ten(bed: Bed) -> None:
-    """Ten nodes: booted, with the template to be made, and cloned."""
+    """Ten nodes: booted, with the template to be made unless it is there, and cloned."""
     measure(bed, 10, "--cold", title="cold")
     measure(bed, 10, title="the template is made")
-    measure(bed, 10, title="warm")
+    warm(bed, 10, 5)
 
 
 def wide(bed: Bed) -> None:
-    """A node of 61 interfaces beside one of two."""
-    for arms, title in ((1, "2 interfaces"), (59, "61 interfaces")):
-        for what in ("template made", "warm", "warm"):
-            made = Clones(bed, f"wide{arms}", star(arms if arms > 1 else 0))
-            with made.up():
-                phases = events(made)
-            print(f"a node of {title}, {what}: starting to booted {phases:6.1f} s", flush=True)
+    """A node of 61 interfaces beside one of two, in turn."""
+    returns: dict[int, list[float]] = {2: [], 61: []}
+    boots: dict[int, list[float]] = {2: [], 61: []}
+    for turn in range(6):
+        for interfaces in returns:
+            made = Clones(bed, f"wide{interfaces}", star(interfaces - 2))
+            with made.up() as (returned, _):
+                # The first of each makes the template.
+                if turn:
+                    returns[interfaces].append(returned)
+                    boots[interfaces].append(events(made))
+    for interfaces in returns:
+        print(
+            f"a node of {interfaces:2} interfaces, median of 5: from its start to booted "
+            f"{statistics.median(boots[interfaces]):.2f} s ({_each(boots[interfaces])}), "
+            f"up returns {statistics.median(returns[interfaces]):.2f} s ({_each(returns[interfaces])})",
+            flush=True,
+        )
+
+
+def _each(values: list[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in sorted(values))
 
 
 def events(made: Clones) -> float:
     """Return the seconds from `hub`'s start to its being booted, as the keeper wrote them down."""
-    import json
-
     lines = [json.loads(line) for line in made.place.events.read_text().splitlines()]
     mine = [event for event in lines if event.get("node") == "hub"]
     began = next(event["time"] for event in mine if event.get("phase") == "starting")
@@ -237,8 +260,8 @@ def main() -> None:
     known = {
         "floor": floor,
         "ten": ten,
-        "forty": lambda bed: measure(bed, 40, title="warm"),
-        "hundred": lambda bed: measure(bed, 100, title="warm"),
+        "forty": lambda bed: warm(bed, 40, 3),
+        "hundred": lambda bed: warm(bed, 100, 3),
         "wide": wide,
     }
     with own_bed() as bed:
