@@ -31,7 +31,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 def experiment_arguments(command: F) -> F:
     """An experiment as `PID/EID`, as `-p PID -e EID`, or none where only one exists."""
     for decorate in (
-        click.option("-e", "--eid", help="Experiment id."),
+        click.option("-e", "--eid", help="Experiment id, or PID/EID."),
         click.option("-p", "--pid", help="Project id."),
         click.argument("experiment", required=False, metavar="[PID/EID]"),
     ):
@@ -44,9 +44,11 @@ def chosen(bed: Testbed, experiment: str | None, pid: str | None, eid: str | Non
     from benito.errors import InputError
     from benito.testbed.home import ExperimentId
 
-    name = eid or experiment or ""
+    if experiment and eid and experiment.lower() != eid.lower():
+        raise InputError(f"there are two names of an experiment: {experiment} and {eid}", hint="say one")
+    name = experiment or eid or ""
     if "/" in name:
-        return ExperimentId.parse(name)
+        return agreed(name, pid)
     if pid and name:
         return ExperimentId.checked(pid, name)
     found = [
@@ -64,6 +66,17 @@ def chosen(bed: Testbed, experiment: str | None, pid: str | None, eid: str | Non
         )
     names = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
     raise InputError(f"there are {len(found)} experiments: {names}", hint="say which: PID/EID")
+
+
+def agreed(name: str, pid: str | None) -> ExperimentId:
+    """Return the experiment of that full name; InputError when it isn't of the project that was named besides."""
+    from benito.errors import InputError
+    from benito.testbed.home import ExperimentId
+
+    experiment = ExperimentId.parse(name)
+    if pid and pid.lower() != experiment.pid.lower():
+        raise InputError(f"{name} isn't of the project {pid}", hint="say PID/EID, or -p PID -e EID")
+    return experiment
 
 
 def print_json(value: Any) -> None:

@@ -20,7 +20,7 @@ LEAVE = b"\x1d"
 
 @click.command("console")
 @click.option("-p", "--pid", help="Project id.")
-@click.option("-e", "--eid", help="Experiment id.")
+@click.option("-e", "--eid", help="Experiment id, or PID/EID.")
 @click.option("--log", is_flag=True, help="Print what the console has shown so far instead.")
 @click.argument("node")
 def command(node: str, pid: str | None, eid: str | None, log: bool) -> None:

@@ -33,7 +33,7 @@ class Outcome:
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.option("-p", "--pid", help="Project id.")
-@click.option("-e", "--eid", help="Experiment id.")
+@click.option("-e", "--eid", help="Experiment id, or PID/EID.")
 @json_option
 @click.argument("nodes")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)

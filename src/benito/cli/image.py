@@ -131,7 +131,7 @@ def import_disk(name: str, source: str, as_json: bool, **told: Any) -> None:
 @click.argument("node")
 @click.argument("name")
 @click.option("-p", "--pid", help="Project id.")
-@click.option("-e", "--eid", help="Experiment id.")
+@click.option("-e", "--eid", help="Experiment id, or PID/EID.")
 @click.option("--description", default="", help="What `benito image list` says of it.")
 @json_option
 def create_image(node: str, name: str, pid: str | None, eid: str | None, description: str, as_json: bool) -> None:

@@ -11,7 +11,7 @@ ACTIONS = {"start": "booted", "stop": "dead", "restart": "booted", "kill": "dead
 @click.argument("action", type=click.Choice(list(ACTIONS)))
 @click.argument("nodes")
 @click.option("-p", "--pid", help="Project id.")
-@click.option("-e", "--eid", help="Experiment id.")
+@click.option("-e", "--eid", help="Experiment id, or PID/EID.")
 def command(action: str, nodes: str, pid: str | None, eid: str | None) -> None:
     """Start, stop (shut down in order), restart (reset) or kill (power off) machines; their links and disks stay.
 

@@ -36,7 +36,7 @@ def making_options(command: F) -> F:
         (
             click.argument("file", type=click.Path(path_type=Path)),
             click.option("-p", "--pid", help="Project id (default: your login name)."),
-            click.option("-e", "--eid", help="Experiment id (default: the file's name)."),
+            click.option("-e", "--eid", help="Experiment id, or PID/EID (default: the file's name)."),
             placing_options,
             sizing_options,
             click.option("--default-os", metavar="OS", help="Image or OS id of nodes whose file doesn't say one."),
@@ -102,6 +102,10 @@ def named(file: Path, pid: str | None, eid: str | None) -> ExperimentId:
     from benito.testbed.access import person
     from benito.testbed.home import ExperimentId
 
+    if eid and "/" in eid:
+        from benito.cli.common import agreed
+
+        return agreed(eid, pid)
     stem = re.sub(r"[^A-Za-z0-9-]+", "-", file.stem).strip("-")
     return ExperimentId.checked(pid or person(), eid or stem)
 

@@ -9,7 +9,7 @@ import click
 
 @click.command("ssh", context_settings={"ignore_unknown_options": True})
 @click.option("-p", "--pid", help="Project id.")
-@click.option("-e", "--eid", help="Experiment id.")
+@click.option("-e", "--eid", help="Experiment id, or PID/EID.")
 @click.argument("node")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def command(node: str, words: tuple[str, ...], pid: str | None, eid: str | None) -> None:

@@ -135,8 +135,8 @@ class Hub:
     def introduce(self, nodes: Iterable[tuple[str, str]]) -> None:
         """Tell the hub nodes' IPv4 and MAC addresses on the control network, so that it needn't ask all for one.
 
-        Each is asked, alone, soon after it is first talked to, and everybody when it doesn't answer: it may have
-        changed its card. Call this when pnodes are attached: a bridge that has no carrier yet forgets them.
+        Each is asked, alone, soon after it is first talked to, and everybody when it doesn't answer for eight seconds:
+        it may have changed its card. Call this when pnodes are attached: a bridge that has no carrier yet forgets them.
         """
         with namespaces.entered(self.name), netlink(f"the hub of {self.mark}") as ip:
             index = read_links(ip)[CONTROL_BRIDGE].index
@@ -161,8 +161,7 @@ class Hub:
             interfaces = Interfaces(ip, self.mark)
             interfaces.bridge(UNDERLAY_BRIDGE, "underlay", UNDERLAY_MTU)
             control = interfaces.bridge(CONTROL_BRIDGE, "control network", MTU, arp=True)
-            # A bridge without an address of its own takes one of its ports', and another when ports come and go.
-            ip.link("set", index=control.index, address=GATEWAY_MAC)
+            _set_mac(ip, control.index, GATEWAY_MAC)
             _address(ip, control.index, plan.gateway)
 
     def _join_host(self, plan: HubPlan) -> None:
@@ -286,6 +285,13 @@ def _address(ip: Any, index: int, wanted: ipaddress.IPv4Interface) -> None:
             ip.addr("del", index=index, address=address[0], prefixlen=address[1])
     if not present:
         ip.addr("add", index=index, address=str(wanted.ip), prefixlen=wanted.network.prefixlen)
+
+
+def _set_mac(ip: Any, index: int, mac: str) -> None:
+    """Give a bridge an address of its own: else it takes one of its ports', and another when ports come and go."""
+    # Even to set the same again makes the kernel forget all neighbours.
+    if ip.get_links(index)[0].get_attr("IFLA_ADDRESS") != mac:
+        ip.link("set", index=index, address=mac)
 
 
 def _delete(ip: Any, index: int) -> None:

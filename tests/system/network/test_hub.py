@@ -133,6 +133,8 @@ def test_nodes_that_the_hub_knows_are_not_asked_for_aloud(lab: Lab, machine: Hos
     assert asked_for(lab, machine.name, bystander, "10.101.0.11")
     assert not asked_for(lab, machine.name, bystander, "10.101.0.10")
     # One that has another card by now is found again.
+    with namespaces.entered(hub.name):
+        namespaces.write_sysctl("net/ipv4/neigh/control/delay_first_probe_time", 1)
     hub.introduce([("10.101.0.12", "02:00:00:00:00:99")])
     wait_for(lambda: reaches(lab, machine.name, "10.101.0.12"), "the node with another card")
 
@@ -183,8 +185,6 @@ def test_experiments_cant_reach_each_other_nor_others_them(lab: Lab, machine: Ho
 
 
 def test_nodes_cant_open_connections_to_the_host(lab: Lab, machine: Host) -> None:
-    import socket
-
     node = machine.node(machine.hub(1), 0)
     with machine.entered():
         server = socket.create_server(("192.0.2.1", 8080))
@@ -240,10 +240,13 @@ def test_a_refresh_mends_what_a_kill_left(machine: Host) -> None:
 
 
 def test_creating_again_mends_and_disturbs_nothing(lab: Lab, machine: Host) -> None:
-    node = machine.node(machine.hub(1), 0)
+    hub = machine.hub(1)
+    node = machine.node(hub, 0)
+    hub.introduce([("10.101.0.99", "02:00:00:00:00:63")])
     with machine.entered(), netlink() as ip:
         before = read_links(ip)
     machine.hub(1)
+    assert "10.101.0.99" in lab.run(hub.name, "ip", "neigh").stdout
     with machine.entered(), netlink() as ip:
         assert read_links(ip) == before
     assert reaches(lab, node, "192.0.2.9")

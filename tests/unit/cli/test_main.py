@@ -30,6 +30,23 @@ def test_a_misspelt_verb_is_recognised(capsys: pytest.CaptureFixture[str]) -> No
     assert "Did you mean 'swapin'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["Demo/star", "-e", "Other/lab"], "there are two names of an experiment: Demo/star and Other/lab"),
+        (["-p", "Other", "-e", "Demo/star"], "Demo/star isn't of the project Other"),
+    ],
+)
+def test_names_that_contradict_each_other_name_nothing(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENITO_HOME", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        main(["terminate", *words])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
 @pytest.mark.parametrize("words", [["Demo/star"], ["-e", "Demo/star"], ["-p", "Demo", "-e", "star"]])
 def test_an_error_is_one_line_and_a_status(
     words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
