@@ -237,9 +237,9 @@ def _recipe(name: str, told: dict[str, Any]) -> Recipe:
     from benito.errors import InputError
     from benito.images import recipe
     from benito.images.catalog import check_name
-    from benito.units import size_mib
 
     check_name(name)
+    _check_suite(name, told["suite"])
     made = _of_suite(name, told["suite"], told["mirror"]) if told["suite"] else recipe.named(name)
     more = tuple(word for text in told["include"] for word in text.replace(",", " ").split())
     changes: dict[str, Any] = {"packages": tuple(dict.fromkeys((*made.packages, *more)))}
@@ -249,10 +249,34 @@ def _recipe(name: str, told: dict[str, Any]) -> Recipe:
         except OSError as error:
             raise InputError(f"can't read {told['customize']}: {error.strerror}") from error
     if told["size"]:
-        changes["size_mib"] = size_mib(told["size"])
+        changes["size_mib"] = _size_mib(told["size"])
     if told["memory"]:
         changes["memory_mib"] = told["memory"]
     return replace(made, **changes)
+
+
+def _check_suite(name: str, suite: str | None) -> None:
+    """InputError for a known name with another release in it: nodes that ask for the one would get the other."""
+    from benito.errors import InputError
+    from benito.images.recipe import RECIPES
+
+    known = RECIPES.get(name)
+    if suite and known is not None and suite not in (known.suite, known.name):
+        raise InputError(
+            f"{name} is the name of {known.title}, not of {suite}", hint="`--suite` needs a NAME of your own"
+        )
+
+
+def _size_mib(text: str) -> int:
+    """Read the size of a disk as `benito up --disk` does, a plain number as MiB."""
+    from benito.errors import InputError
+    from benito.images.recipe import LEAST_SIZE_MIB
+    from benito.topology import sizes
+
+    try:
+        return sizes.number(text, LEAST_SIZE_MIB, sizes.MOST_DISK_MIB, "MiB")
+    except InputError as error:
+        raise InputError(f"--size {text}: {error.message}", hint=error.hint) from error
 
 
 def _of_suite(name: str, suite: str, mirror: str | None) -> Recipe:

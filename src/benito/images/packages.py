@@ -18,6 +18,8 @@ _HOOKS = Path("/usr/share/mmdebstrap/hooks/merged-usr")
 _WITHOUT_THE_PACKAGE = frozenset({"buster", "bullseye", "bionic", "focal", "jammy"})
 """Releases before the package `usr-is-merged`, which mmdebstrap's own hook needs."""
 _MERGE = 'for f in bin sbin lib lib64; do mkdir -p "$1/usr/$f" && ln -s "usr/$f" "$1/$f"; done'
+_FAREWELL = re.compile(r"^(?:I: main\(\) received signal|E: mmdebstrap failed to run).*\n?", re.MULTILINE)
+"""What mmdebstrap's first process says, after its second said what went wrong."""
 _INSIDE = "usr/lib/benito-customize"
 """Where the person's script lies in the new system while it runs."""
 
@@ -132,9 +134,15 @@ def _explained(program: str, log: str) -> HostError:
         return IncompleteError(f"the archive lacks {', '.join(missing) or 'packages'} that its index names", hint=hint)
     if "No space left on device" in log:
         return HostError("the disk is full", hint="make room under Benito's home")
+    unknown = re.findall(r"^E: Unable to locate package (\S+)", log, re.MULTILINE)
+    unknown += re.findall(r"^E: Package '(\S+)' has no installation candidate", log, re.MULTILINE)
+    if unknown:
+        return HostError(f"the archive has no package {', '.join(unknown)}", hint="see `apt-cache search` for its name")
+    log = _FAREWELL.sub("", log)
     if _INSIDE in log.rpartition("I: ")[2]:
         return HostError(f"the script of --customize failed: {_last_line(log)}", hint="it runs as root in the image")
     errors = [line for line in log.splitlines() if line.startswith(("E:", "W:", "dpkg: error"))]
+    errors = [line for line in errors if not line.startswith("E: setup failed")] or errors
     last = errors[-1].strip() if errors else _last_line(log)
     return HostError(f"{program} failed: {last}", hint=hint)
 

@@ -15,6 +15,8 @@ DEBIAN_KERNEL = "linux-image-cloud-amd64"
 UBUNTU_KERNEL = "linux-image-virtual"
 DEFAULT_MEMORY_MIB = 256
 DEFAULT_SIZE_MIB = 8192
+LEAST_SIZE_MIB = 1024
+"""Room for the packages below and little more."""
 _ACTING = ("recipe.py", "tailor.py", "initrd.py", "kernel.py")
 """Modules whose code decides what an image contains."""
 

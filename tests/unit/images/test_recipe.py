@@ -60,6 +60,31 @@ def test_an_archive_with_holes_is_told_from_one_that_is_away() -> None:
     assert "can't be reached" in str(_explained("mmdebstrap", "Could not resolve 'm.test'"))
 
 
+FAREWELL = "I: main() received signal PIPE: waiting for setup...\nE: mmdebstrap failed to run\n"
+
+
+def test_a_package_that_is_not_there_is_named() -> None:
+    log = "Building dependency tree...\nE: Unable to locate package frrr\nE: setup failed: E: apt-get install failed\n"
+    assert _explained("mmdebstrap", log + FAREWELL).message == "the archive has no package frrr"
+    dropped = "E: Package 'ntp' has no installation candidate\nE: setup failed: E: apt-get install failed\n"
+    assert _explained("mmdebstrap", dropped + FAREWELL).message == "the archive has no package ntp"
+
+
+def test_a_script_that_fails_is_told_with_its_last_words() -> None:
+    log = (
+        "I: running --customize-hook in shell: sh -c 'chroot \"$1\" /usr/lib/benito-customize'\n"
+        "cat: /nonexistent: No such file or directory\n"
+        'E: setup failed: E: command failed: chroot "$1" /usr/lib/benito-customize\n'
+    )
+    told = _explained("mmdebstrap", log + FAREWELL)
+    assert told.message == "the script of --customize failed: cat: /nonexistent: No such file or directory"
+
+
+def test_the_cause_is_told_and_not_what_follows_from_it() -> None:
+    log = "E: Unable to correct problems, you have held broken packages.\nE: setup failed: E: apt-get install failed\n"
+    assert "held broken packages" in _explained("mmdebstrap", log + FAREWELL).message
+
+
 def test_old_releases_are_merged_by_hand() -> None:
     assert _merging("bullseye")[0].startswith("--setup-hook=")
     assert not any("--setup-hook" in word for word in _merging("trixie"))

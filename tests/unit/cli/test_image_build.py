@@ -1,0 +1,54 @@
+"""`benito image build`: the recipe that its options ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from benito.cli.image import build_image
+from benito.errors import InputError
+from benito.images.recipe import Recipe
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Recipe]:
+    """The recipes that would be built."""
+    recipes: list[Recipe] = []
+
+    def build(recipe: Recipe, *_: Any, **__: Any) -> None:
+        recipes.append(recipe)
+
+    monkeypatch.setenv("BENITO_HOME", str(tmp_path))
+    monkeypatch.setattr("benito.images.build.build", build)
+    monkeypatch.setattr("benito.cli.image._made", lambda *_: None)
+    return recipes
+
+
+def ask(*words: str) -> None:
+    CliRunner().invoke(build_image, words, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(("size", "mib"), [("32G", 32768), ("3.5GiB", 3584), ("16384", 16384)])
+def test_a_size_is_a_whole_number_of_mib(built: list[Recipe], size: str, mib: int) -> None:
+    ask("big", "--suite", "bookworm", "--size", size, "--memory", "1024")
+    # The file system is made with the number as it is written, and knows no fractions.
+    assert (str(built[0].size_mib), built[0].memory_mib) == (str(mib), 1024)
+
+
+@pytest.mark.parametrize("size", ["100M", "16X", "0", "99999999G"])
+def test_a_size_that_no_system_has_is_refused_at_once(built: list[Recipe], size: str) -> None:
+    with pytest.raises(InputError, match=f"--size {size}"):
+        ask("debian-13", "--size", size)
+    assert not built
+
+
+def test_another_release_needs_another_name(built: list[Recipe]) -> None:
+    for words in (["--suite", "trixie"], ["debian-12", "--suite", "trixie"]):
+        with pytest.raises(InputError, match="debian-12 is the name of Debian 12") as told:
+            ask(*words)
+        assert "NAME of your own" in told.value.hint
+    ask("debian-13", "--suite", "trixie")
+    assert built[0].suite == "trixie"
