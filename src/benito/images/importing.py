@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import lzma
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable
@@ -58,9 +59,12 @@ def import_image(wanted: Import, home: Path, boot: Boot, progress: Progress) -> 
     check_name(wanted.name)
     if (wanted.kernel is None) != (wanted.initrd is None):
         raise InputError("a kernel needs its initrd, and an initrd its kernel", hint="name both, or neither")
+    if wanted.arguments and wanted.kernel is None:
+        raise InputError("--append is for a --kernel of its own", hint="name its --kernel and --initrd, or drop it")
+    expected = _expected(wanted.checksum) if wanted.checksum else None
     catalog = Catalog(home)
     with store.making(catalog) as work:
-        source, digest = _obtain(wanted, home, progress)
+        source, digest = _obtain(wanted, expected, home, progress)
         image = work / "image"
         image.mkdir(mode=0o755)
         if source.is_dir():
@@ -81,7 +85,7 @@ def import_image(wanted: Import, home: Path, boot: Boot, progress: Progress) -> 
         return store.put(catalog, wanted.name, image, store.describe(image, info))
 
 
-def _obtain(wanted: Import, home: Path, progress: Progress) -> tuple[Path, str]:
+def _obtain(wanted: Import, expected: tuple[str, str] | None, home: Path, progress: Progress) -> tuple[Path, str]:
     """Return the source as a file or folder of this host, and its SHA-256; InputError when the checksum differs."""
     if is_url(wanted.source):
         progress(f"fetching {wanted.source}")
@@ -96,24 +100,31 @@ def _obtain(wanted: Import, home: Path, progress: Progress) -> tuple[Path, str]:
         if not (file / "index.json").exists():
             raise InputError(f"{file} is a folder, and none in OCI layout", hint="pack it: tar -C IT -cf system.tar .")
         return file, _digest(file / "index.json", "sha256")
+    if not file.is_file() and "://" in wanted.source and not wanted.source.startswith("file:"):
+        raise InputError(f"can't fetch {wanted.source}", hint="it takes http:// and https://; fetch others by hand")
     if not file.is_file():
         raise InputError(f"there is no file {file}")
-    if wanted.checksum:
-        _check(file, wanted.checksum)
+    if expected is not None and (found := _digest(file, expected[0])) != expected[1]:
+        raise InputError(
+            f"{wanted.source} isn't what was asked for: its {expected[0]} is {found}, not {expected[1]}",
+            hint="compare the checksum with its maker's, or fetch it again: it may be damaged",
+        )
     return file, _digest(file, "sha256")
 
 
-def _check(file: Path, checksum: str) -> None:
-    kind, colon, value = checksum.partition(":")
-    if not colon:
-        kind, value = ("sha256" if len(checksum) == 64 else "sha512"), checksum
+def _expected(checksum: str) -> tuple[str, str]:
+    """Return the kind of a checksum and its digits; InputError where no file can have it."""
+    kind, _, value = checksum.rpartition(":")
+    value = value.strip().lower()
+    kind = kind or ("sha256" if len(value) == 64 else "sha512")
     if kind not in _HASHES:
         raise InputError(f"--checksum {checksum[:40]}: unknown kind", hint=f"write sha256:... ({', '.join(_HASHES)})")
-    found = _digest(file, kind)
-    if found != value.strip().lower():
+    digits = 2 * hashlib.new(kind).digest_size
+    if not re.fullmatch(f"[0-9a-f]{{{digits}}}", value):
         raise InputError(
-            f"{file.name} isn't what was asked for: its {kind} is {found}", hint="fetch it again; it may be damaged"
+            f"--checksum {checksum[:40]}: a {kind} has {digits} digits of 0-9 and a-f", hint="copy it whole"
         )
+    return kind, value
 
 
 def _digest(file: Path, kind: str) -> str:
@@ -123,17 +134,18 @@ def _digest(file: Path, kind: str) -> str:
 
 def _plain(source: Path, work: Path, progress: Progress) -> Path:
     """Return the file, decompressed when it is compressed."""
-    with source.open("rb") as file, plain(file) as stream:
-        if stream is file:
-            return source
-        progress("decompressing")
-        target = work / "plain"
-        try:
+    target = work / "plain"
+    try:
+        # A program that decompresses tells of a damage at its end, when the stream is closed.
+        with source.open("rb") as file, plain(file) as stream:
+            if stream is file:
+                return source
+            progress("decompressing")
             _pour(stream, target)
-        except (EOFError, lzma.LZMAError, zlib.error) as error:
-            raise InputError(f"{source.name} is damaged: {error}", hint="fetch it again") from error
-        except OSError as error:
-            raise HostError(f"{source.name} can't be decompressed: {error}") from error
+    except (EOFError, lzma.LZMAError, zlib.error) as error:
+        raise InputError(f"{source.name} is damaged: {error}", hint="fetch it again") from error
+    except OSError as error:
+        raise HostError(f"{source.name} can't be decompressed: {error}") from error
     return target
 
 

@@ -155,10 +155,38 @@ def test_nothing_stays_of_an_import_that_fails(
 
 
 def test_a_file_with_another_checksum_is_refused(tmp_path: Path, raw: Path) -> None:
-    with pytest.raises(InputError, match="isn't what was asked for: its sha256 is"):
+    with pytest.raises(InputError, match=f"{raw} isn't what was asked for: its sha256 is .*, not 0000"):
         import_image(Import("vendor", str(raw), checksum="sha256:" + "0" * 64), tmp_path, never, quiet)
     with pytest.raises(InputError, match="unknown kind"):
         import_image(Import("vendor", str(raw), checksum="md5:0"), tmp_path, never, quiet)
+
+
+@pytest.mark.parametrize("checksum", ["sha256:" + "0" * 63, "sha256:" + "x" * 64, "0" * 40, "sha512:" + "0" * 64])
+def test_a_checksum_that_no_file_has_is_refused_before_anything_is_fetched(tmp_path: Path, checksum: str) -> None:
+    with pytest.raises(InputError, match="digits of 0-9 and a-f"):
+        import_image(Import("vendor", "http://192.0.2.1/disk", checksum=checksum), tmp_path, never, quiet)
+
+
+def test_an_address_of_another_kind_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"can't fetch ftp://m\.test/disk") as told:
+        import_image(Import("vendor", "ftp://m.test/disk"), tmp_path, never, quiet)
+    assert "http" in told.value.hint
+    with pytest.raises(InputError, match="there is no file"):
+        import_image(Import("vendor", "file:///nowhere/disk"), tmp_path, never, quiet)
+
+
+def test_arguments_without_a_kernel_are_refused(tmp_path: Path, raw: Path) -> None:
+    with pytest.raises(InputError, match="--append is for a --kernel"):
+        import_image(Import("vendor", str(raw), arguments="quiet"), tmp_path, never, quiet)
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="needs zstd")
+def test_an_archive_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(os.urandom(1 << 20))
+    subprocess.run(["zstd", "-q", "disk"], cwd=tmp_path, check=True)
+    os.truncate(tmp_path / "disk.zst", 500_000)
+    with pytest.raises(HostError, match=r"disk\.zst can't be decompressed: .*premature end"):
+        import_image(Import("vendor", str(tmp_path / "disk.zst")), tmp_path, never, quiet)
 
 
 def test_a_damaged_archive_is_refused(tmp_path: Path, raw: Path) -> None:
