@@ -120,7 +120,7 @@ def import_disk(name: str, source: str, as_json: bool, **told: Any) -> None:
     from benito.images.importing import Import, import_image
     from benito.testbed.testbed import require_root
 
-    require_root("`benito image import`")
+    require_root("`benito image import`", "images")
     lines = _lines()
     told["memory_mib"], told["arguments"] = told.pop("memory"), told.pop("append")
     image = import_image(Import(name, source, **told), _home(), _boot(), lines.step)
@@ -148,8 +148,9 @@ def create_image(node: str, name: str, pid: str | None, eid: str | None, descrip
     from benito.cli.common import progress
     from benito.cli.nodenames import experiment_of
     from benito.testbed.capturing import capture
-    from benito.testbed.testbed import Testbed
+    from benito.testbed.testbed import Testbed, require_root
 
+    require_root("`benito image create`", "images")
     bed = Testbed()
     experiment, own = experiment_of(bed, node, pid, eid)
     with progress() as shown:
@@ -218,7 +219,7 @@ def remove_images(names: tuple[str, ...]) -> None:
     from benito.images import store
     from benito.testbed.testbed import require_root
 
-    require_root("`benito image rm`")
+    require_root("`benito image rm`", "images")
     catalog = _catalog()
     for name in names:
         image = _sound(name)

@@ -29,10 +29,10 @@ REBOOTED = "the host was restarted"
 INTERRUPTED = "the command that was at work ended in the middle"
 
 
-def require_root(what: str) -> None:
+def require_root(what: str, changed: str = "network") -> None:
     """HostError unless this process may change the host."""
     if os.geteuid() != 0:
-        raise HostError(f"{what} changes this host's network and needs root", hint="run it with sudo")
+        raise HostError(f"{what} changes this host's {changed} and needs root", hint="run it with sudo")
 
 
 class Testbed:

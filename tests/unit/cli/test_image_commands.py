@@ -1,4 +1,4 @@
-"""`benito image build`: the recipe that its options ask for."""
+"""`benito image`: the recipe that options of `build` ask for, and who may change images."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benito.cli.image import build_image
-from benito.errors import InputError
+from benito.cli.image import build_image, command
+from benito.errors import HostError, InputError
 from benito.images.recipe import Recipe
 
 
@@ -52,3 +52,12 @@ def test_another_release_needs_another_name(built: list[Recipe]) -> None:
         assert "NAME of your own" in told.value.hint
     ask("debian-13", "--suite", "trixie")
     assert built[0].suite == "trixie"
+
+
+@pytest.mark.parametrize("words", [("import", "mine", "disk"), ("rm", "mine"), ("create", "a.b.c", "mine")])
+def test_root_is_asked_for_first_and_for_what_is_changed(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(HostError, match=f"`benito image {words[0]}` changes this host's images and needs root"):
+        CliRunner().invoke(command, words, catch_exceptions=False)
