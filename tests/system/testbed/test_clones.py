@@ -118,6 +118,14 @@ def test_sshd_is_restarted_as_any(pair: Bed) -> None:
     assert inside(pair, "b", "hostname") == "b\n"
 
 
+def test_the_journal_is_restarted_as_any(pair: Bed, identities: dict[str, list[str]]) -> None:
+    # Theirs have begun: their boots' ids are among them.
+    assert identities
+    assert "active" in inside(
+        pair, "b", "systemctl restart systemd-journald && journalctl --sync && systemctl is-active systemd-journald"
+    )
+
+
 def test_nothing_of_the_template_shows(pair: Bed) -> None:
     assert inside(pair, "a", "hostname; ls /sys/class/net | tr '\\n' ' '") == "a\neth0 eth1 lo "
     assert "permaddr" not in inside(pair, "a", "ip link")
