@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benito.cli import template
 from benito.cli.common import json_option
+from benito.cli.template import list_templates, remove_template
 
 if TYPE_CHECKING:
     from benito.images.catalog import Catalog, Image
     from benito.images.errand import Boot
     from benito.images.recipe import Recipe
+    from benito.testbed.progress import Progress
 
 
 @click.group("image")
@@ -24,8 +25,15 @@ def command() -> None:
     """
 
 
-command.add_command(template.list_templates)
-command.add_command(template.remove_template)
+command.add_command(list_templates)
+command.add_command(remove_template)
+
+
+_template_option = click.option(
+    "--template/--no-template",
+    default=True,
+    help="Boot a machine of it for others to be cloned from, or leave that to the first swap-in.",
+)
 
 
 @command.command("list")
@@ -74,8 +82,9 @@ def list_images(as_json: bool) -> None:
 @click.option("--size", metavar="SIZE", help="Size of the disk, such as 16G (default: 8G); it takes what is used.")
 @click.option("--memory", type=click.IntRange(64), metavar="MIB", help="What a node of this image gets if not told.")
 @click.option("--again", is_flag=True, help="Build it even if it is up to date, with today's packages.")
+@_template_option
 @json_option
-def build_image(name: str, as_json: bool, again: bool, **told: Any) -> None:
+def build_image(name: str, as_json: bool, again: bool, template: bool, **told: Any) -> None:
     """Build the image NAME from a package archive.
 
     \b
@@ -92,6 +101,8 @@ def build_image(name: str, as_json: bool, again: bool, **told: Any) -> None:
     lines = _lines()
     origin = Origin(told["mirror"], told["keyring"])
     image = build(_recipe(name, told), _home(), lines.step, again=again, origin=origin)
+    if template:
+        _make_template(image, lines)
     _made(image, as_json, lines.step)
 
 
@@ -105,8 +116,9 @@ def build_image(name: str, as_json: bool, again: bool, **told: Any) -> None:
 @click.option("--append", metavar="WORDS", default="", help="Arguments of --kernel (default: root=/dev/vda rw ...).")
 @click.option("--memory", type=click.IntRange(64), default=512, show_default=True, help="MiB of a node, if not told.")
 @click.option("--description", default="", help="What `benito image list` says of it.")
+@_template_option
 @json_option
-def import_disk(name: str, source: str, as_json: bool, **told: Any) -> None:
+def import_disk(name: str, source: str, as_json: bool, template: bool, **told: Any) -> None:
     """Make the image NAME of a disk, or of a container's system, that was made elsewhere.
 
     \b
@@ -124,6 +136,8 @@ def import_disk(name: str, source: str, as_json: bool, **told: Any) -> None:
     lines = _lines()
     told["memory_mib"], told["arguments"] = told.pop("memory"), told.pop("append")
     image = import_image(Import(name, source, **told), _home(), _boot(), lines.step)
+    if template:
+        _make_template(image, lines)
     _made(image, as_json, lines.step)
 
 
@@ -133,8 +147,11 @@ def import_disk(name: str, source: str, as_json: bool, **told: Any) -> None:
 @click.option("-p", "--pid", help="Project id.")
 @click.option("-e", "--eid", help="Experiment id, or PID/EID.")
 @click.option("--description", default="", help="What `benito image list` says of it.")
+@_template_option
 @json_option
-def create_image(node: str, name: str, pid: str | None, eid: str | None, description: str, as_json: bool) -> None:
+def create_image(
+    node: str, name: str, pid: str | None, eid: str | None, description: str, template: bool, as_json: bool
+) -> None:
     """Make the image NAME of the running node NODE (`center`, `center.star.demo`), which runs on.
 
     \b
@@ -155,6 +172,8 @@ def create_image(node: str, name: str, pid: str | None, eid: str | None, descrip
     experiment, own = experiment_of(bed, node, pid, eid)
     with progress() as shown:
         image = capture(bed, experiment, own, name, _boot(), shown, description)
+        if template:
+            _make_template(image, shown)
     _made(image, as_json, _say)
 
 
@@ -352,6 +371,14 @@ def _made(image: Image, as_json: bool, step: Any) -> None:
         print_json(_facts(image))
     else:
         step(f"image {image.name}: {image.info.size / 1e6:.0f} MB, {image.info.digest[:12]}")
+
+
+def _make_template(image: Image, progress: Progress) -> None:
+    """Have what the first swap-in of the image's machines needs."""
+    from benito.testbed.templating import make_plain
+    from benito.testbed.testbed import Testbed
+
+    make_plain(Testbed(), image, progress)
 
 
 def _say(text: str) -> None:

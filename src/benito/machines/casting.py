@@ -1,4 +1,7 @@
-"""Making a template: a machine boots, is made ready to be everyone's, stops, and is saved."""
+"""Making a template: a machine boots, is made ready to be everyone's, stops, and is saved.
+
+One with many interfaces needn't boot: the template with one goes on, finds more cards, and is saved again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from benito import run
 from benito.errors import HostError, NodeError
 from benito.images.catalog import CONTENTS, DISK, Image
 from benito.machines import guest, qemu
@@ -34,24 +38,47 @@ async def cast(body: qemu.Body, image: Image, digest: str, folder: Path, sockets
     `sockets` is a short path where a folder can be made. UnfitError when the image can't be a template, NodeError or
     HostError when this machine didn't become one.
     """
-    began = time.monotonic()
     template = Template(folder)
     create_overlay(template.disk, _from_beside(image))
     with template.memory.open("wb") as memory:
         memory.truncate(body.memory_mib << 20)
-    paths = qemu.Paths(folder, sockets)
-    async with _running(qemu.template_command(body, image, paths, template.memory), paths, image.name) as monitor:
+    async with _saved(body, image, digest, template, sockets) as (agent, _):
+        await agent.wait_ready(BOOT_S)
+        await guest.prepare_template(agent, PREPARE_S)
+
+
+async def extend(plain: Template, body: qemu.Body, image: Image, digest: str, folder: Path, sockets: Path) -> None:
+    """Fill the folder as `cast` does, from the template of a machine that is the same but for its one interface."""
+    template = Template(folder)
+    for own, its in ((template.memory, plain.memory), (template.disk, plain.disk)):
+        run.checked(["cp", "--reflink=auto", "--sparse=auto", its, own])
+        own.chmod(0o600)
+    async with _saved(body, image, digest, template, sockets, waits=True) as (agent, monitor):
+        with plain.state.open("rb") as state:
+            await monitor.load(state.fileno())
+        await guest.find_cards(agent, body.interfaces)
+
+
+@asynccontextmanager
+async def _saved(
+    body: qemu.Body, image: Image, digest: str, template: Template, sockets: Path, *, waits: bool = False
+) -> AsyncIterator[tuple[GuestAgent, Monitor]]:
+    """A machine on the template's memory and disk, and what it has become when the block ends, as the template."""
+    began = time.monotonic()
+    paths = qemu.Paths(template.folder, sockets)
+    command = qemu.template_command(body, image, paths, template.memory, waits=waits)
+    async with _running(command, paths, image.name) as monitor:
         agent = GuestAgent(paths.agent, f"the template of {image.name}")
         try:
-            await agent.wait_ready(BOOT_S)
-            await guest.prepare_template(agent, PREPARE_S)
+            await agent.attach(10)
+            yield agent, monitor
             # A clone's agent finds somebody to listen to, as it had.
             with template.state.open("wb") as state:
                 await monitor.save(state.fileno())
         finally:
             await agent.close()
     for name in _SCRATCH:
-        (folder / name).unlink(missing_ok=True)
+        (template.folder / name).unlink(missing_ok=True)
     record = Record(
         digest=digest,
         image=image.name,
@@ -64,7 +91,7 @@ async def cast(body: qemu.Body, image: Image, digest: str, folder: Path, sockets
         created=time.time(),
         seconds=round(time.monotonic() - began, 1),
     )
-    (folder / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    (template.folder / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 
 
 def _from_beside(image: Image) -> Path:

@@ -253,16 +253,42 @@ async def deaf(agent: GuestAgent) -> bool:
 
 def _check(done: ExecResult, node: str) -> None:
     if done.code != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NodeError(f"{node} could not be configured: {said[-1] if said else f'exit status {done.code}'}")
+        raise NodeError(f"{node} could not be configured: {_last_line(done) or f'exit status {done.code}'}")
+
+
+# Those that are bound now would be bound again by each clone, which has its own addresses and features.
+_FIND_CARDS = """
+bus=/sys/bus/virtio
+echo 0 > $bus/drivers_autoprobe && echo 1 > /sys/bus/pci/rescan && echo 1 > $bus/drivers_autoprobe || exit
+cards=0
+for device in $bus/devices/*/device; do
+    read -r kind < $device
+    [ "$kind" != 0x0001 ] || cards=$((cards + 1))
+done
+[ $cards = "$1" ] || { echo "it has found $cards of $1 cards" >&2; exit 1; }
+"""
+
+
+async def find_cards(agent: GuestAgent, count: int, timeout: float = 120) -> None:
+    """Have the guest of a template find network cards that it didn't boot with, and leave them to its clones.
+
+    UnfitError when there aren't `count` of them afterwards, those that it had included.
+    """
+    done = await agent.exec(["/bin/sh", "-c", _FIND_CARDS, "benito", str(count)], timeout=timeout)
+    if done.code != 0:
+        raise UnfitError(_last_line(done) or f"its cards were not found: exit status {done.code}")
+
+
+def _last_line(done: ExecResult) -> str:
+    """Return the last that a command complained of."""
+    return done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
 
 
 async def prepare_template(agent: GuestAgent, timeout: float) -> None:
     """Make the booted guest ready to be a template; UnfitError, with the reason, when its image can't be one."""
     done = await agent.exec(["/bin/sh", "-c", _program("sleep")], input=_for_templates(), timeout=timeout)
     if done.code != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise UnfitError(said[-1] if said else f"its preparation ended with exit status {done.code}")
+        raise UnfitError(_last_line(done) or f"its preparation ended with exit status {done.code}")
 
 
 def _for_templates() -> bytes:
@@ -276,7 +302,7 @@ def _for_templates() -> bytes:
 
 def template_digest() -> str:
     """Return what tells templates apart that were made by different versions of the programs in them."""
-    return sha256(_program("sleep").encode() + _for_templates()).hexdigest()
+    return sha256((_program("sleep") + _FIND_CARDS).encode() + _for_templates()).hexdigest()
 
 
 async def read_state(agent: GuestAgent) -> BootState:

@@ -78,7 +78,7 @@ class GuestAgent:
                 raise NodeError(f"{self._node}: {argv[0]} did not end within {timeout:g} s")
             # The agent has no event for the end of a command; each question costs the guest some milliseconds.
             await asyncio.sleep(min(pause, left))
-            pause = min(pause * 2, 1.0)
+            pause = min(pause * 2, 0.25)
             if done := await self.ended(pid, argv[0], max(left, 5.0)):
                 return done
 

@@ -126,9 +126,13 @@ def command(
     ]
 
 
-def template_command(body: Body, image: Image, paths: Paths, memory: Path) -> list[str]:
-    """Return the command of a machine that becomes a template, its memory being that file."""
-    return [*_body("template", body, image, paths, "", memory, share=True), *_cards(body)]
+def template_command(body: Body, image: Image, paths: Paths, memory: Path, *, waits: bool = False) -> list[str]:
+    """Return the command of a machine that becomes a template, its memory being that file.
+
+    With `waits` it doesn't boot but waits for the state that goes with the memory.
+    """
+    whole = [*_body("template", body, image, paths, "", memory, share=True), *_cards(body)]
+    return [*whole, "-incoming", "defer"] if waits else whole
 
 
 def _body(

@@ -23,7 +23,7 @@ from benito.machines import guest, qemu
 from benito.machines.accelerator import QEMU, Accelerator, qemu_version
 
 MEMORY, STATE, DISK, RECORD, USED = "memory", "state", "disk.qcow2", "template.json", "used"
-FORMAT = 1
+FORMAT = 2
 """Counts changes in how templates are made and clones woken that the digest doesn't see by itself."""
 DIGITS = 20
 

@@ -21,7 +21,7 @@ from benito.network.hub import Hub, HubPlan
 from benito.plan import model
 from benito.substrate.base import PnodeRequest
 from benito.substrate.local import AGENT_MEMORY_MIB, LocalSubstrate
-from benito.testbed import access, gateway, names, reservations, sharing, templates
+from benito.testbed import access, gateway, names, reservations, sharing, templating
 from benito.testbed.home import ExperimentId, Place
 from benito.testbed.keeping import Request, ask_keeper, await_booted, start_keeper
 from benito.testbed.preparing import Prepared, node_records, prepare, write, written
@@ -89,7 +89,7 @@ def _activate(bed: Testbed, place: Place, record: ExperimentRecord, progress: Pr
     with contextlib.ExitStack() as held:
         # A kept disk has been written to: no template's memory fits it any more.
         if not record.settings.cold and not record.kept:
-            plans = templates.provide(bed, place, record.settings, prepared.plans, progress, held)
+            plans = templating.provide(bed, place, record.settings, prepared.plans, progress, held)
             prepared = replace(prepared, plans=plans)
         _start(bed, place, record, prepared, progress)
 
