@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from planned import an_image
 
 from benito.cli.image import build_image, command
 from benito.errors import HostError, InputError
+from benito.images.catalog import Image
 from benito.images.recipe import Recipe
 
 
@@ -18,13 +21,22 @@ def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Recipe]:
     """The recipes that would be built."""
     recipes: list[Recipe] = []
 
-    def build(recipe: Recipe, *_: Any, **__: Any) -> None:
+    def build(recipe: Recipe, *_: Any, **__: Any) -> Image:
         recipes.append(recipe)
+        return replace(an_image(tmp_path), info=replace(an_image().info, name=recipe.name))
 
     monkeypatch.setenv("BENITO_HOME", str(tmp_path))
     monkeypatch.setattr("benito.images.build.build", build)
     monkeypatch.setattr("benito.cli.image._made", lambda *_: None)
     return recipes
+
+
+@pytest.fixture(autouse=True)
+def templates(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The images that a template would be made of."""
+    names: list[str] = []
+    monkeypatch.setattr("benito.testbed.templating.make_plain", lambda _, image, __: names.append(image.name))
+    return names
 
 
 def ask(*words: str) -> None:
@@ -36,6 +48,13 @@ def test_a_size_is_a_whole_number_of_mib(built: list[Recipe], size: str, mib: in
     ask("big", "--suite", "bookworm", "--size", size, "--memory", "1024")
     # The file system is made with the number as it is written, and knows no fractions.
     assert (str(built[0].size_mib), built[0].memory_mib) == (str(mib), 1024)
+
+
+def test_a_template_is_made_with_the_image_unless_told(built: list[Recipe], templates: list[str]) -> None:
+    ask("debian-13")
+    ask("debian-11", "--no-template")
+    assert len(built) == 2
+    assert templates == ["debian-13"]
 
 
 @pytest.mark.parametrize("size", ["100M", "16X", "0", "99999999G"])
