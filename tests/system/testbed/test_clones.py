@@ -194,6 +194,23 @@ def test_a_clone_that_wakes_wakes_nobody_else(pair: Bed) -> None:
     assert len(to_many) <= 2, to_many
 
 
+def test_a_clone_with_many_interfaces_has_them_all(bed: Bed, tmp_path: Path) -> None:
+    lines = ["set a [$ns node]", "set b [$ns node]"]
+    lines += [f"set l({i}) [$ns duplex-link $a $b 100Mb 0ms DropTail]" for i in range(20)]
+    bed.ok("up", write(tmp_path, "wide.ns", "\n".join(lines)), "-p", "TestClones", "-e", "wide")
+    try:
+        # The links were measured, each by its own addresses; those of a lie in the order of its cards.
+        done = bed.inside(
+            "a.wide.testclones", "cat /sys/class/net/eth20/address; ls /sys/class/net; dmesg | tail -n 40"
+        )
+        words = done.stdout.split()
+        assert words[0].endswith(":14")
+        assert sum(word.startswith("eth") for word in words) == 21
+        assert "nobody cared" not in done.stdout
+    finally:
+        bed.ok("terminate", "TestClones/wide")
+
+
 def test_the_template_under_them_is_not_removed(pair: Bed) -> None:
     template = Path(disks(pair)["a"]).parent.name
     done = pair.run("image", "rm-template", template)

@@ -78,6 +78,20 @@ def test_a_clone_has_its_templates_devices_in_the_same_places() -> None:
         assert values(made, option) == values(clone, option)
 
 
+def test_the_first_card_is_alike_in_all_templates_of_which_others_are_made() -> None:
+    cards = [
+        [value for value in values(command, "-device") if value.startswith("virtio-net")]
+        for command in (
+            qemu.template_command(replace(BODY, interfaces=count), an_image(), PATHS, Path("/t/memory"), waits=True)
+            for count in (1, 2, 61)
+        )
+    ]
+    assert cards[0] == cards[1][:1]
+    # What isn't part of a machine's state may differ.
+    assert cards[2][0].replace("ioeventfd=off,", "") == cards[0][0]
+    assert [len(each) for each in cards] == [1, 2, 61]
+
+
 def test_a_clone_waits_for_its_state_and_keeps_its_memory_to_itself() -> None:
     clone = qemu.command(a_machine(1), an_image(), PATHS, "tcg", uuid=_uuid(), memory=Path("/copy"))
     assert values(clone, "-incoming") == ["defer"]
