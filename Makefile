@@ -1,6 +1,8 @@
 # Everything a newcomer needs: `make demo` and `make test`, both as root on Debian 12 (or its like).
 VENV := .venv
 BIN := $(VENV)/bin
+# Some unit tests wait most of their time.
+WORKERS := $(shell expr $$(nproc) \* 3 / 2)
 
 .PHONY: demo test unit system web lint bench setup clean
 
@@ -18,7 +20,7 @@ lint: setup
 	@$(BIN)/mypy
 
 unit: setup
-	@$(BIN)/pytest -q -n auto tests/unit
+	@$(BIN)/pytest -q -n $(WORKERS) tests/unit
 
 system: setup
 	@$(BIN)/pytest -q tests/system
