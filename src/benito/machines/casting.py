@@ -28,6 +28,7 @@ from benito.machines.template import RECORD, Record, Template
 
 BOOT_S = 240.0
 PREPARE_S = 180.0
+FIND_S, FIND_CARD_S = 60.0, 2.0
 _KVM = Path("/dev/kvm")
 _SCRATCH = ("console.log", "qemu.log")
 
@@ -51,12 +52,12 @@ async def extend(plain: Template, body: qemu.Body, image: Image, digest: str, fo
     """Fill the folder as `cast` does, from the template of a machine that is the same but for its one interface."""
     template = Template(folder)
     for own, its in ((template.memory, plain.memory), (template.disk, plain.disk)):
-        run.checked(["cp", "--reflink=auto", "--sparse=auto", its, own])
+        await asyncio.to_thread(run.checked, ["cp", "--reflink=auto", "--sparse=auto", its, own])
         own.chmod(0o600)
     async with _saved(body, image, digest, template, sockets, waits=True) as (agent, monitor):
         with plain.state.open("rb") as state:
             await monitor.load(state.fileno())
-        await guest.find_cards(agent, body.interfaces)
+        await guest.find_cards(agent, body.interfaces, FIND_S + FIND_CARD_S * body.interfaces)
 
 
 @asynccontextmanager

@@ -269,7 +269,7 @@ done
 """
 
 
-async def find_cards(agent: GuestAgent, count: int, timeout: float = 120) -> None:
+async def find_cards(agent: GuestAgent, count: int, timeout: float) -> None:
     """Have the guest of a template find network cards that it didn't boot with, and leave them to its clones.
 
     UnfitError when there aren't `count` of them afterwards, those that it had included.

@@ -74,14 +74,21 @@ def _cloned(machine: model.Machine, digests: Mapping[str, str], served: Iterable
 def make_plain(bed: Testbed, image: Image, progress: Progress) -> None:
     """Have the template that the first swap-in of machines of an image needs, one with the memory that is usual.
 
-    An image whose machines always boot is left alone. That no template could be made is said as a notice.
+    An image whose machines always boot is left alone. Why no template could be made is said: nodes boot without one.
     """
     if image.info.boot != "kernel":
         return
     memory = max(bed.config.memory_mib, image.info.memory_mib)
-    body = qemu.Body(memory, 1, 1, decide("auto", bed.home.cache))
+    shelf = Shelf(bed.home.templates)
     with ExitStack() as held:
-        asyncio.run(Maker(Shelf(bed.home.templates), progress, held).have({digest(body, image): (body, image)}))
+        try:
+            body = qemu.Body(memory, 1, 1, decide("auto", bed.home.cache))
+            wanted = {digest(body, image): (body, image)}
+        except BenitoError as error:
+            progress.notice(f"no template of {image.name}: {error.message}")
+            return
+        asyncio.run(Maker(shelf, progress, held).have(wanted))
+        shelf.trim(bed.config.templates, lambda template: stale(template, bed.catalog))
 
 
 class Maker:

@@ -21,6 +21,8 @@ from benito.machines.overlay import create_overlay
 from benito.machines.shelf import Shelf
 from benito.machines.template import DISK, MEMORY, RECORD, STATE, Record, Template
 from benito.testbed import templating
+from benito.testbed.home import Home
+from benito.testbed.testbed import Testbed
 
 PLAIN = qemu.Body(256, 1, 1, "tcg")
 
@@ -152,3 +154,19 @@ def test_what_failed_once_is_tried_again(tmp_path: Path, foundry: Foundry, held:
     assert said.notices == ["machines of debian-12 boot, which takes longer: the machine ended"]
     foundry.fault = None
     assert have(shelf, said, held, *bodies) == [1, 2]
+
+
+def test_an_image_is_made_also_where_no_machine_runs(
+    tmp_path: Path, foundry: Foundry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> tuple[str, ...]:
+        raise HostError("qemu-system-x86_64 is missing on this host")
+
+    monkeypatch.setattr(templating, "decide", lambda *_: "tcg")
+    bed, said = Testbed(Home(tmp_path)), Said()
+    templating.make_plain(bed, an_image(), said)
+    assert foundry.made == [("cast", 256, 1)]
+    monkeypatch.setattr(template, "emulator", missing)
+    templating.make_plain(bed, an_image(), said)
+    assert said.notices == ["no template of debian-12: qemu-system-x86_64 is missing on this host"]
+    assert len(foundry.made) == 1
