@@ -14,17 +14,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
-
 from benito import run
 from benito.errors import HostError, NodeError
 from benito.images.catalog import CONTENTS, DISK, Image
 from benito.machines import guest, qemu
-from benito.machines.accelerator import qemu_version
 from benito.machines.guest_agent import GuestAgent
 from benito.machines.monitor import Monitor
 from benito.machines.overlay import create_overlay
-from benito.machines.template import RECORD, Record, Template
+from benito.machines.template import Record, Template
 
 BOOT_S = 240.0
 PREPARE_S = 180.0
@@ -80,19 +77,7 @@ async def _saved(
             await agent.close()
     for name in _SCRATCH:
         (template.folder / name).unlink(missing_ok=True)
-    record = Record(
-        digest=digest,
-        image=image.name,
-        image_digest=image.info.digest,
-        memory_mib=body.memory_mib,
-        cpus=body.cpus,
-        interfaces=body.interfaces,
-        accelerator=body.accelerator,
-        emulator=qemu_version(),
-        created=time.time(),
-        seconds=round(time.monotonic() - began, 1),
-    )
-    (template.folder / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    template.write(Record.of(digest, body, image, time.monotonic() - began))
 
 
 def _from_beside(image: Image) -> Path:

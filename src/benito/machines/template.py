@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -43,6 +44,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Since 1970."""
     seconds: float
     """How long making it took."""
+
+    @classmethod
+    def of(cls, digest: str, body: qemu.Body, image: Image, seconds: float) -> Record:
+        """Return the record of a template that has just been made."""
+        return cls(
+            digest=digest,
+            image=image.name,
+            image_digest=image.info.digest,
+            memory_mib=body.memory_mib,
+            cpus=body.cpus,
+            interfaces=body.interfaces,
+            accelerator=body.accelerator,
+            emulator=qemu_version(),
+            created=time.time(),
+            seconds=round(seconds, 1),
+        )
 
     @property
     def body(self) -> qemu.Body:
@@ -103,6 +120,10 @@ class Template:
             return (self.folder / USED).stat().st_mtime
         except OSError:
             return 0.0
+
+    def write(self, record: Record) -> None:
+        """Put down what it was made for."""
+        (self.folder / RECORD).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 
     def touch(self) -> None:
         """Remember that it serves now."""

@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
 import pytest
 from planned import a_machine, an_image
 
@@ -16,7 +15,7 @@ from benito.images.catalog import Image
 from benito.machines import qemu, template
 from benito.machines.overlay import create_overlay
 from benito.machines.shelf import Shelf
-from benito.machines.template import DISK, MEMORY, RECORD, STATE, Record, Template
+from benito.machines.template import DISK, MEMORY, STATE, Record, Template
 
 BODY = qemu.Body(256, 1, 2, "tcg")
 PATHS = qemu.Paths(Path("/home/x"), Path("/run/x"))
@@ -25,6 +24,7 @@ PATHS = qemu.Paths(Path("/home/x"), Path("/run/x"))
 @pytest.fixture(autouse=True)
 def _emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template, "emulator", lambda: ("QEMU 7.2", "1", "2"))
+    monkeypatch.setattr(template, "qemu_version", lambda: "QEMU 7.2")
     monkeypatch.setattr(template, "processor", lambda: "a processor")
 
 
@@ -125,19 +125,7 @@ def put(shelf: Shelf, digest: str) -> Template:
         for name in (MEMORY, STATE):
             (made / name).write_bytes(b"x")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(made / DISK), "1M"], check=True)
-        record = Record(
-            digest=digest,
-            image="debian-12",
-            image_digest="0" * 64,
-            memory_mib=256,
-            cpus=1,
-            interfaces=2,
-            accelerator="tcg",
-            emulator="QEMU 7.2",
-            created=1.0,
-            seconds=2.0,
-        )
-        (made / RECORD).write_bytes(msgspec.json.encode(record))
+        Template(made).write(Record.of(digest, BODY, an_image(), 2.0))
         return shelf.put(digest, made)
 
 

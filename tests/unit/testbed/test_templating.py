@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 from planned import an_image
 
@@ -19,7 +18,7 @@ from benito.machines import casting, qemu, template
 from benito.machines.guest import UnfitError
 from benito.machines.overlay import create_overlay
 from benito.machines.shelf import Shelf
-from benito.machines.template import DISK, MEMORY, RECORD, STATE, Record, Template
+from benito.machines.template import DISK, MEMORY, STATE, Record, Template
 from benito.testbed import templating
 from benito.testbed.home import Home
 from benito.testbed.testbed import Testbed
@@ -66,19 +65,7 @@ class Foundry:
         for name in (MEMORY, STATE):
             (folder / name).write_bytes(b"x")
         create_overlay(folder / DISK, self.base)
-        record = Record(
-            digest=digest,
-            image=image.name,
-            image_digest=image.info.digest,
-            memory_mib=body.memory_mib,
-            cpus=body.cpus,
-            interfaces=body.interfaces,
-            accelerator=body.accelerator,
-            emulator="QEMU 7.2",
-            created=1.0,
-            seconds=2.0,
-        )
-        (folder / RECORD).write_bytes(msgspec.json.encode(record))
+        Template(folder).write(Record.of(digest, body, image, 2.0))
 
 
 @pytest.fixture
@@ -89,6 +76,7 @@ def foundry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Foundry:
     monkeypatch.setattr(casting, "cast", made.cast)
     monkeypatch.setattr(casting, "extend", made.extend)
     monkeypatch.setattr(template, "emulator", lambda: ("QEMU 7.2", "1", "2"))
+    monkeypatch.setattr(template, "qemu_version", lambda: "QEMU 7.2")
     monkeypatch.setattr("os.chown", lambda *_, **__: None)
     monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
     return made
